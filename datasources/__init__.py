@@ -1,0 +1,1 @@
+"""Where data lives: table client, keys, cursors, items, repositories."""

@@ -1,0 +1,71 @@
+"""The one place that knows aioboto3: opens the low-level clients that all else is built on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from datasources.errors import ConfigurationError, ServiceUnavailable, StoreError, from_aws
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the store is. `url` None: AWS itself, by the region and the usual credential chain.
+
+    `local` stores take any credentials; made-up ones are then sent, so that none need be set.
+    """
+
+    region: str
+    url: str | None = None
+    local: bool = False
+
+
+@asynccontextmanager
+async def open_client(endpoint: Endpoint) -> AsyncIterator[DynamoDBClient]:
+    """A DynamoDB client, closed at the end of the block.
+
+    Retries are the table's business (one layer), so the client makes a single attempt, with
+    1 s to connect and 2 s to read. It waits for a pooled connection without limit: the
+    caller's deadline bounds that.
+    """
+    config = AioConfig(
+        connect_timeout=1,
+        read_timeout=2,
+        max_pool_connections=64,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        parameter_validation=False,
+    )
+    credentials = (
+        {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if endpoint.local else {}
+    )
+    session = aioboto3.Session(region_name=endpoint.region, **credentials)
+    try:
+        context = session.client("dynamodb", endpoint_url=endpoint.url, config=config)
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigurationError(f"The store cannot be addressed: {error}") from None
+    async with context as client:
+        yield client
+
+
+def as_store_error(error: Exception) -> StoreError:
+    """The named error for what a client call raised."""
+    if isinstance(error, ClientError):
+        answer = error.response
+        return from_aws(
+            answer["Error"].get("Code", "Unknown"),
+            answer["Error"].get("Message", ""),
+            answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),
+        )
+    return ServiceUnavailable(f"The store did not answer ({type(error).__name__}).")
+
+
+CLIENT_ERRORS = (ClientError, BotoCoreError, OSError)

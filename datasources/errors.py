@@ -1,0 +1,103 @@
+"""One base error, and one table from an AWS error code to the class it becomes.
+
+A fault the caller can correct and a fault of the store share the base, so the layers above
+need to know only `code`, `retryable` and the message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CartographError(Exception):
+    """Something went wrong that has a name.
+
+    `code` is for the program (`extensions.code` in an answer), the message for the person,
+    `details` are further entries of `extensions`.
+    """
+
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class ConfigurationError(CartographError):
+    """A setting, a file or a table is not as it must be: one line, exit code 2."""
+
+
+class BadUserInput(CartographError):
+    """An argument that cannot be meant; `argument` names it."""
+
+    code = "BAD_USER_INPUT"
+
+    def __init__(self, argument: str, message: str) -> None:
+        super().__init__(f"{argument}: {message}", argument=argument)
+
+
+class InvalidCursor(CartographError):
+    """A cursor that this service did not make for this very list."""
+
+    code = "INVALID_CURSOR"
+
+    def __init__(self, argument: str) -> None:
+        super().__init__(
+            f"{argument}: not a cursor of this list; "
+            "take one from the same field with the same arguments.",
+            argument=argument,
+        )
+
+
+class StoreError(CartographError):
+    """The store refused a call that should have been right: a defect, not a circumstance."""
+
+
+class Throttled(StoreError):
+    """The store asked for a slower pace, longer than the deadline allowed to wait."""
+
+    code = "THROTTLED"
+    retryable = True
+
+
+class ServiceUnavailable(StoreError):
+    """The store did not answer, or answered that it cannot now."""
+
+    code = "SERVICE_UNAVAILABLE"
+    retryable = True
+
+
+class DeadlineExceeded(StoreError):
+    """The time given to the operation ran out."""
+
+    code = "DEADLINE_EXCEEDED"
+    retryable = True
+
+
+class ConditionFailed(StoreError):
+    """The condition of a write did not hold: an answer, not a fault."""
+
+
+# "Error handling with DynamoDB" in the Developer Guide lists the codes and which to retry.
+AWS_ERRORS: dict[str, type[StoreError]] = {
+    "ConditionalCheckFailedException": ConditionFailed,
+    "InternalServerError": ServiceUnavailable,
+    "InternalFailure": ServiceUnavailable,
+    "ServiceUnavailable": ServiceUnavailable,
+    "LimitExceededException": Throttled,
+    "ProvisionedThroughputExceededException": Throttled,
+    "RequestLimitExceeded": Throttled,
+    "ThrottlingException": Throttled,
+    "TransactionInProgressException": Throttled,
+}
+
+
+def from_aws(code: str, message: str, status: int) -> StoreError:
+    """The error that an AWS error answer stands for; `status` is its HTTP status."""
+    if kind := AWS_ERRORS.get(code):
+        return kind(message)
+    if status >= 500:
+        return ServiceUnavailable(message)
+    return StoreError(f"{code}: {message}")

@@ -1,0 +1,156 @@
+"""Orders: their rows, and the lists of a customer's, of a status, and of a range of time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from datasources.items import Order, OrderStatus, Purchased, Row
+from datasources.keys import (
+    GSI1,
+    GSI2,
+    GSI3,
+    PK,
+    SK,
+    Keys,
+    SortRange,
+    month,
+    sort_attribute,
+    time_range,
+    timestamp,
+)
+from datasources.listing import Batch, Bound, Listing
+from datasources.table import Query, Table, gather
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def row(keys: Keys, order: Order) -> dict[str, Any]:
+    """The order's row, its lines inside, with every index attribute."""
+    pk, sk = keys.order(order.user_id, order.id)
+    placed = timestamp(order.placed_at)
+    return {
+        PK: pk,
+        SK: sk,
+        **keys.order_indexes(order.id, order.number, order.status, placed),
+        **order.to_attributes(),
+    }
+
+
+def purchased_rows(keys: Keys, order: Order, at: datetime) -> list[dict[str, Any]]:
+    """A row for each product of a delivered order: its customer has had it."""
+    rows = []
+    for product_id in dict.fromkeys(line.product_id for line in order.items):
+        pk, sk = keys.purchased(order.user_id, product_id)
+        mark = Purchased(user_id=order.user_id, product_id=product_id, at=at)
+        rows.append({PK: pk, SK: sk, **mark.to_attributes()})
+    return rows
+
+
+async def by_number(table: Table, keys: Keys, number: str) -> Row | None:
+    """The order with a number, by one query on its index."""
+    page = await table.query(Query(keys.order_number(number), index=GSI1), limit=1)
+    return page.rows[0] if page.rows else None
+
+
+def of_user(keys: Keys, field: str, user_id: str, status: OrderStatus | None) -> Listing:
+    """A customer's orders, newest first. Their partition has no index by status: a filter."""
+    pk, whole = keys.orders_of(user_id)
+    return Listing(
+        binding=(keys.tenant, field, user_id, status or ""),
+        partitions=(pk,),
+        range=whole,
+        equals=("status", status) if status else None,
+    )
+
+
+def placed(
+    keys: Keys,
+    field: str,
+    start: datetime | None,
+    end: datetime | None,
+    status: OrderStatus | None,
+    now: datetime,
+) -> Listing:
+    """Every order of a range of time, newest first, whoever placed it.
+
+    With a status the index by status is read, merged over its shards; without one the index
+    by month, month after month.
+    """
+    bounds = tuple(timestamp(bound) if bound else "" for bound in (start, end))
+    binding = (keys.tenant, field, *bounds, status or "")
+    whole = time_range(start, end)
+    if status:
+        return Listing(binding=binding, partitions=keys.orders(status), index=GSI2, range=whole)
+    return MonthlyListing(
+        binding=binding,
+        partitions=(),
+        index=GSI3,
+        range=whole,
+        keys=keys,
+        newest=month(min(now, end - _MILLISECOND) if end else now),
+        oldest=month(start) if start else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthlyListing(Listing):
+    """Orders by time, each month (`yyyy-mm`) in partitions of its own, one a shard.
+
+    After a month without orders the next one that has any is looked up in the index by
+    status, so a quiet year costs one look-up and not twelve months of empty queries.
+    """
+
+    keys: Keys
+    newest: str
+    oldest: str | None
+
+    async def batches(
+        self, table: Table, *, backward: bool, start: Bound | None, limit: int
+    ) -> AsyncIterator[Batch]:
+        descending = self.descending != backward
+        if start:
+            current: str | None = start.position[:7]
+        elif descending:
+            current = self.newest
+        else:
+            current = self.oldest or await self._next_busy(table, None, descending=False)
+        while current and (self.oldest or "") <= current <= self.newest:
+            empty = True
+            partitions = self.keys.orders_in(current)
+            async for batch in self.merge(
+                table, partitions, backward=backward, start=start, limit=limit
+            ):
+                empty = empty and not batch.rows
+                yield batch
+            if empty:
+                current = await self._next_busy(table, current, descending=descending)
+            else:
+                current = _neighbour(current, -1 if descending else 1)
+
+    async def _next_busy(self, table: Table, month: str | None, *, descending: bool) -> str | None:
+        """The first month beyond `month` (None: of all) that has orders in the list's range."""
+        bounds = self.range
+        if month:
+            edge = SortRange.beginning_with(month)
+            bounds = (
+                replace(bounds, high=edge.low) if descending else replace(bounds, low=edge.high)
+            )
+        if bounds.is_empty:
+            return None
+        pages = await gather(
+            *(
+                table.query(Query(pk, bounds, GSI2, descending), limit=1)
+                for status in OrderStatus
+                for pk in self.keys.orders(status)
+            )
+        )
+        found = [row[sort_attribute(GSI2)][:7] for page in pages for row in page.rows]
+        return (max(found) if descending else min(found)) if found else None
+
+
+def _neighbour(month: str, step: int) -> str:
+    count = int(month[:4]) * 12 + int(month[5:]) - 1 + step
+    return f"{count // 12:04d}-{count % 12 + 1:02d}"

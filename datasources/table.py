@@ -1,0 +1,224 @@
+"""The table as one operation sees it: batched reads and queries within a deadline, metered.
+
+Retries happen here and nowhere else, with full jitter ("Exponential backoff and jitter", AWS
+Architecture Blog) and inside the deadline. Sizes are those of the DynamoDB API reference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from datasources.attributes import decode_row, encode, encode_row
+from datasources.client import CLIENT_ERRORS, as_store_error
+from datasources.errors import DeadlineExceeded, Throttled
+from datasources.items import Row
+from datasources.keys import EVERYTHING, PK, SK, Key, SortRange, partition_attribute, sort_attribute
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+BATCH_GET_KEYS = 100
+BATCH_WRITE_ROWS = 25
+ATTEMPTS = 3
+_FIRST_PAUSE = 0.025  # seconds; doubles with each attempt
+_LONGEST_PAUSE = 1.0
+
+_PARTITION = "#pk = :pk"
+_CONDITIONS = {
+    (False, False): _PARTITION,
+    (True, False): _PARTITION + " AND #sk >= :low",
+    (False, True): _PARTITION + " AND #sk <= :high",
+    (True, True): _PARTITION + " AND #sk BETWEEN :low AND :high",
+}
+_FILTER = "#filter = :filter"
+
+
+@dataclass
+class Meter:
+    """What an operation has cost: calls made, and units as DynamoDB reported them."""
+
+    requests: int = 0
+    read_units: float = 0.0
+    write_units: float = 0.0
+
+    def read(self, answer: Mapping[str, Any]) -> None:
+        self.read_units += _units(answer)
+
+    def wrote(self, answer: Mapping[str, Any]) -> None:
+        self.write_units += _units(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One partition of the table (`index` None) or of an index, a range of it, in one direction.
+
+    `equals` is a filter on one attribute: read, paid for and left out of the answer.
+    """
+
+    pk: str
+    range: SortRange = EVERYTHING
+    index: str | None = None
+    descending: bool = False
+    equals: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPage:
+    """Rows in order, how many were read for them, and where to go on; None: nothing is left."""
+
+    rows: Sequence[Row]
+    read: int
+    start: Mapping[str, Any] | None
+
+
+@dataclass
+class Table:
+    """`deadline` is in seconds of the event loop's clock."""
+
+    client: DynamoDBClient
+    name: str
+    deadline: float
+    meter: Meter = field(default_factory=Meter)
+    jitter: Callable[[float, float], float] = random.uniform
+
+    async def batch_get(self, keys: Iterable[Key], *, consistent: bool = False) -> dict[Key, Row]:
+        """The rows that exist, by key: calls of 100 keys side by side, none asked for twice."""
+        wanted = list(dict.fromkeys(keys))
+        chunks = [wanted[i : i + BATCH_GET_KEYS] for i in range(0, len(wanted), BATCH_GET_KEYS)]
+        found = await gather(*(self._get_chunk(chunk, consistent) for chunk in chunks))
+        return {key: row for rows in found for key, row in rows.items()}
+
+    async def query(
+        self,
+        query: Query,
+        *,
+        limit: int,
+        start: Mapping[str, Any] | None = None,
+        consistent: bool = False,
+    ) -> QueryPage:
+        """One call: at most `limit` rows read, fewer where 1 MB is reached before."""
+        answer = await self._call(
+            self.client.query,
+            **_query_parameters(query),
+            TableName=self.name,
+            Limit=limit,
+            ConsistentRead=consistent,
+            ReturnConsumedCapacity="TOTAL",
+            **({"ExclusiveStartKey": start} if start else {}),
+        )
+        self.meter.read(answer)
+        return QueryPage(
+            [decode_row(row) for row in answer["Items"]],
+            answer["ScannedCount"],
+            answer.get("LastEvaluatedKey"),
+        )
+
+    async def batch_write(self, rows: Sequence[Row]) -> None:
+        """Puts at most 25 rows, none twice; what the store leaves over is tried again."""
+        pending = [{"PutRequest": {"Item": encode_row(row)}} for row in rows]
+        attempt = 0
+        while pending:
+            answer = await self._call(
+                self.client.batch_write_item,
+                RequestItems={self.name: pending},
+                ReturnConsumedCapacity="TOTAL",
+            )
+            self.meter.wrote(answer)
+            pending = answer.get("UnprocessedItems", {}).get(self.name, [])
+            if pending:
+                attempt += 1
+                await self._pause(attempt, Throttled("The store left rows unwritten."))
+
+    async def _get_chunk(self, keys: Sequence[Key], consistent: bool) -> dict[Key, Row]:
+        pending = [encode_row({PK: key.pk, SK: key.sk}) for key in keys]
+        rows: dict[Key, Row] = {}
+        attempt = 0
+        while pending:
+            answer = await self._call(
+                self.client.batch_get_item,
+                RequestItems={self.name: {"Keys": pending, "ConsistentRead": consistent}},
+                ReturnConsumedCapacity="TOTAL",
+            )
+            self.meter.read(answer)
+            for raw in answer["Responses"].get(self.name, ()):
+                row = decode_row(raw)
+                rows[Key(row[PK], row[SK])] = row
+            pending = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if pending:
+                attempt += 1
+                await self._pause(attempt, Throttled("The store left keys unprocessed."))
+        return rows
+
+    async def _call(self, method: Callable[..., Any], **parameters: Any) -> Any:
+        """What the store answers; the errors of `datasources.errors` where it does not."""
+        attempt = 0
+        while True:
+            attempt += 1
+            self.meter.requests += 1
+            try:
+                async with asyncio.timeout_at(self.deadline):
+                    answer = await method(**parameters)
+            except TimeoutError:
+                raise DeadlineExceeded("The store did not answer within the deadline.") from None
+            except CLIENT_ERRORS as raised:
+                error = as_store_error(raised)
+                if not error.retryable or attempt == ATTEMPTS:
+                    raise error from raised
+                await self._pause(attempt, error)
+            else:
+                return answer
+
+    async def _pause(self, attempt: int, error: Exception) -> None:
+        """Waits before the next attempt; raises `error` where the deadline leaves no time."""
+        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
+        pause = self.jitter(0, ceiling)
+        if asyncio.get_running_loop().time() + pause >= self.deadline:
+            raise error
+        await asyncio.sleep(pause)
+
+
+async def gather(*awaitables: Any) -> list[Any]:
+    """The results of all, side by side; the first failure ends the others and is raised."""
+    if len(awaitables) == 1:
+        return [await awaitables[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in awaitables]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _units(answer: Mapping[str, Any]) -> float:
+    """Capacity units of an answer; the calls on several tables give a list of them."""
+    consumed = answer.get("ConsumedCapacity", ())
+    several = [consumed] if isinstance(consumed, Mapping) else consumed
+    return float(sum(one.get("CapacityUnits", 0.0) for one in several))
+
+
+def _query_parameters(query: Query) -> dict[str, Any]:
+    low, high = query.range.low, query.range.high
+    names = {"#pk": partition_attribute(query.index)}
+    values = {":pk": encode(query.pk)}
+    if low is not None or high is not None:
+        names["#sk"] = sort_attribute(query.index)
+    if low is not None:
+        values[":low"] = encode(low)
+    if high is not None:
+        values[":high"] = encode(high)
+    parameters: dict[str, Any] = {
+        "KeyConditionExpression": _CONDITIONS[low is not None, high is not None],
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+        "ScanIndexForward": not query.descending,
+    }
+    if query.index:
+        parameters["IndexName"] = query.index
+    if query.equals:
+        names["#filter"], values[":filter"] = query.equals[0], encode(query.equals[1])
+        parameters["FilterExpression"] = _FILTER
+    return parameters

@@ -1,0 +1,1 @@
+"""How a field gets its value: rules of the shop, loaders, who may."""

@@ -1,0 +1,209 @@
+"""Every setting: its name, its meaning and its check. Read by `server.py` alone.
+
+A setting is an environment variable with the prefix `CARTOGRAPH_`, e.g. `CARTOGRAPH_TABLE`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from datasources.errors import ConfigurationError
+
+PREFIX = "CARTOGRAPH_"
+
+# ISO 4217: digits after the point where it is not two.
+_SCALES = {
+    **dict.fromkeys(
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
+    ),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+}
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+SecretsCommaSeparated = Annotated[tuple[SecretStr, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What the environment says, checked; `load` turns what is wrong into one line."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
+    embedded: ClassVar[str] = "embedded"
+
+    store: str = Field(
+        "embedded",
+        description="embedded: a store started by the service itself, with demo data; aws: "
+        "DynamoDB by the usual credential chain; an http(s) URL: a DynamoDB-compatible endpoint",
+    )
+    table: str = Field("cartograph", pattern=r"^[A-Za-z0-9_.-]{3,200}$", description="table name")
+    region: str = Field("ap-northeast-1", pattern=r"^[a-z0-9-]+$", description="AWS region")
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="HS256 secret, better of 32 bytes or more, for development and tests "
+        "(embedded: one is made at start)",
+    )
+    jwks_url: str | None = Field(
+        None, pattern=r"^https?://", description="OpenID Connect key set: RS256 and ES256"
+    )
+    jwt_issuer: str | None = Field(None, description="the iss that a token must carry")
+    jwt_audience: str | None = Field(None, description="the aud that a token must carry")
+    cursor_keys: SecretsCommaSeparated = Field(
+        (),
+        description="comma-separated secrets of 16 characters or more; the first encrypts, "
+        "all decrypt (embedded: one is made at start)",
+    )
+    redis_url: str | None = Field(
+        None,
+        pattern=r"^(redis|rediss|unix)://",
+        description="broker that fans changes out to several instances",
+    )
+    tenants: CommaSeparated = Field(
+        ("default",),
+        description="comma-separated tenant names; the first serves callers who name none",
+    )
+    currency: str = Field(
+        "JPY", pattern=r"^[A-Z]{3}$", description="the store's one currency (ISO 4217)"
+    )
+    introspection: bool = Field(
+        True, description="whether the schema may be asked for (default: true for embedded)"
+    )
+    graphiql: bool = Field(
+        True, description="whether browsers get the explorer (default: true for embedded)"
+    )
+    allowed_origins: CommaSeparated = Field((), description="CORS and websocket origins")
+    shards: int = Field(4, ge=1, le=64, description="write shards of the lists over everything")
+    data_dir: Path | None = Field(
+        None, description="where the embedded store keeps its data across restarts"
+    )
+    state_dir: Path = Field(
+        default_factory=lambda: _home("XDG_STATE_HOME", ".local/state"),
+        description="where the secrets made at start are kept, readable by their owner alone",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"),
+        description="where the environment of the embedded store is made and reused",
+    )
+    deadline: float = Field(
+        5.0, gt=0, le=60, description="seconds from a request's arrival to its answer"
+    )
+    read_budget: int = Field(
+        2_000, ge=100, description="rows read at most to fill one page of a filtered list"
+    )
+    max_tokens: int = Field(1_000, ge=1, description="tokens a document may have")
+    max_body: int = Field(102_400, ge=1_024, description="bytes a request's body may have")
+    log_level: str = Field(
+        "info", pattern=r"^(debug|info|warning|error)$", description="least level that is logged"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _open_when_embedded(cls, values: dict[str, object]) -> dict[str, object]:
+        embedded = values.get("store", "embedded") == "embedded"
+        return {"introspection": embedded, "graphiql": embedded, **values}
+
+    @field_validator("tenants", "allowed_origins", "cursor_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: str) -> str:
+        if value in {"embedded", "aws"} or (
+            urlsplit(value).scheme in {"http", "https"} and urlsplit(value).hostname
+        ):
+            return value
+        raise ValueError("should be embedded, aws or an http(s) URL")
+
+    @field_validator("tenants")
+    @classmethod
+    def _tenant_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in value):
+            raise ValueError("should be names of 1 to 64 letters, digits, _ or -")
+        return value
+
+    @field_validator("cursor_keys")
+    @classmethod
+    def _long_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < 16 for key in value):
+            raise ValueError("should be secrets of 16 characters or more each")
+        return value
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Settings:
+        if self.jwt_secret and self.jwks_url:
+            raise ValueError("JWT_SECRET and JWKS_URL: should be one or the other, not both")
+        if self.store != self.embedded and not self.cursor_keys:
+            raise ValueError(
+                "CURSOR_KEYS: should be set outside the embedded store, "
+                "to one or more secrets of 16 characters or more"
+            )
+        return self
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.store == self.embedded
+
+    @property
+    def endpoint(self) -> str | None:
+        """The URL of the store where the settings name one."""
+        return None if self.store in {"embedded", "aws"} else self.store
+
+    @property
+    def currency_scale(self) -> int:
+        """Digits after the point of an amount in the store's currency (ISO 4217)."""
+        return _SCALES.get(self.currency, 2)
+
+
+def load() -> Settings:
+    """The settings that the environment gives.
+
+    Raises ConfigurationError, in one line, for a name that is no setting and for every value
+    that is not as it should be.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(n for n in os.environ if n.startswith(PREFIX) and n not in known)
+    if unknown:
+        raise ConfigurationError(
+            f"{unknown[0]} is no setting; `cartograph serve --help` lists them."
+        )
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_sentence(e) for e in error.errors())) from None
+
+
+def _sentence(error: ErrorDetails) -> str:
+    where = error["loc"]
+    text = error["msg"].removeprefix("Value error, ")
+    if not where:
+        return f"{PREFIX}{text}"
+    return f"{PREFIX}{str(where[0]).upper()}: {text[0].lower()}{text[1:]}"
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """(name, default, meaning) of every setting, for `--help` and the README."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=False)
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
+        shown = "" if default is None or field.default_factory else str(default)
+        rows.append((PREFIX + name.upper(), shown or "none", field.description or ""))
+    return rows
+
+
+def _home(variable: str, fallback: str) -> Path:
+    base = os.environ.get(variable)
+    return (Path(base) if base else Path.home() / fallback) / "cartograph"
