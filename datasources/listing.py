@@ -41,7 +41,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """An item of a list, where it stands in it, and the primary key of its row."""
+
     position: str
+    key: Key
     item: Item
 
 
@@ -171,13 +174,14 @@ async def read_page(
     async for batch in listing.batches(table, backward=backward, start=start, limit=limit):
         read += batch.read
         rows = [row for row in batch.rows if row[sort_key] != skipped]
+        keys = [Key(row[PK], row[SK]) for row in rows]
         if listing.index == GSI3:
-            items = await hydrate([Key(row[PK], row[SK]) for row in rows]) if rows else []
+            items = await hydrate(keys)
         else:
             items = [from_row(row) for row in rows]
         entries += [
-            Entry(row[sort_key], item)
-            for row, item in zip(rows, items, strict=True)
+            Entry(row[sort_key], key, item)
+            for row, key, item in zip(rows, keys, items, strict=True)
             if item is not None and listing.holds(item, row[sort_key])
         ]
         if len(entries) > size:

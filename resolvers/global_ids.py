@@ -1,0 +1,98 @@
+"""Global IDs: opaque to clients, and the whole key of an object but for its tenant.
+
+The base64url text of `Type:part:part`, e.g. `Order:<user ID>:<order ID>`. Only the spelling that
+`encode` gives is an ID, so an object has one ID and no other.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import NamedTuple
+
+from datasources.errors import BadUserInput
+from datasources.ids import is_slug, is_subject, is_uuid
+from datasources.items import Category, Item, Order, Product, Review, User
+
+_LONGEST = 1_024
+
+# The check of each part, in the order of the parts.
+_PARTS: dict[str, tuple[Callable[[str], bool], ...]] = {
+    "User": (is_subject,),
+    "Category": (is_slug,),
+    "Product": (is_uuid,),
+    "Order": (is_subject, is_uuid),
+    "Review": (is_uuid, is_uuid),
+}
+
+
+class GlobalId(NamedTuple):
+    kind: str
+    parts: tuple[str, ...]
+
+
+def encode(kind: str, *parts: str) -> str:
+    text = ":".join((kind, *map(_escape, parts)))
+    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def of(item: Item) -> str:
+    """The global ID of an item that has one."""
+    match item:
+        case User() | Product():
+            return encode(type(item).__name__, item.id)
+        case Category():
+            return encode("Category", item.slug)
+        case Order():
+            return encode("Order", item.user_id, item.id)
+        case Review():
+            return encode("Review", item.product_id, item.id)
+        case _:
+            raise TypeError(f"{type(item).__name__} has no global ID")
+
+
+def decode(argument: str, text: str) -> GlobalId:
+    """BadUserInput, naming the argument, for what is no ID of this service."""
+    found = _parse(text)
+    if found is None:
+        raise BadUserInput(argument, "not an ID; use one that this API has given.")
+    return found
+
+
+def expect(argument: str, text: str, kind: str) -> tuple[str, ...]:
+    """The parts of the ID of one kind; BadUserInput for another kind and for what is no ID."""
+    found = decode(argument, text)
+    if found.kind != kind:
+        raise BadUserInput(argument, f"the ID of a {found.kind}, where one of a {kind} is wanted.")
+    return found.parts
+
+
+def subject(text: str) -> str:
+    """The raw ID of a user whose raw or global ID is given."""
+    found = _parse(text)
+    return found.parts[0] if found and found.kind == "User" else text
+
+
+def _parse(text: str) -> GlobalId | None:
+    if len(text) > _LONGEST or not text.isascii():
+        return None
+    try:
+        plain = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        return None
+    kind, *rest = plain.split(":")
+    parts = tuple(map(_unescape, rest))
+    checks = _PARTS.get(kind)
+    if checks is None or len(checks) != len(parts):
+        return None
+    if not all(check(part) for check, part in zip(checks, parts, strict=True)):
+        return None
+    return GlobalId(kind, parts) if encode(kind, *parts) == text else None
+
+
+def _escape(part: str) -> str:
+    return part.replace("%", "%25").replace(":", "%3A")
+
+
+def _unescape(part: str) -> str:
+    return part.replace("%3A", ":").replace("%25", "%")

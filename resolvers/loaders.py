@@ -1,0 +1,141 @@
+"""Loaders: what the fields of one operation ask for becomes few calls, each thing once.
+
+They live for one operation, never longer: what they hold is as old as the operation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from aiodataloader import DataLoader
+
+from datasources.items import (
+    Category,
+    Item,
+    Order,
+    Product,
+    Review,
+    Reviewed,
+    Unique,
+    User,
+    from_row,
+)
+from datasources.keys import GSI3, Key, Keys
+from datasources.listing import Bound, Listing, Page, read_page
+from datasources.table import Table
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class ShieldedLoader(DataLoader[K, V]):
+    """A loader whose futures outlive those who wait for them.
+
+    The executor cancels the siblings of a field that failed. Unshielded, that would cancel the
+    future that other fields share, and the loader would keep it: the key would stay poisoned.
+    """
+
+    def load(self, key: K) -> asyncio.Future[V]:
+        return asyncio.shield(super().load(key))
+
+
+class ItemLoader(ShieldedLoader[Key, "Item | None"]):
+    """Rows of any kind by key: all that is asked for at once is one BatchGetItem."""
+
+    def __init__(self, table: Table, *, consistent: bool) -> None:
+        super().__init__()
+        self._table = table
+        self._consistent = consistent
+
+    async def batch_load_fn(self, keys: list[Key]) -> list[Item | None]:
+        rows = await self._table.batch_get(keys, consistent=self._consistent)
+        return [from_row(rows[key]) if key in rows else None for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """At most `size` entries of a list from `start` on; `backward` is against its own order."""
+
+    listing: Listing
+    size: int
+    backward: bool = False
+    start: Bound | None = None
+
+
+class PageLoader(ShieldedLoader[PageRequest, Page]):
+    """Pages of lists: what is asked for at once is read side by side and arrives together, so
+    that what is then loaded for all of it is one batch; the same page twice is one call."""
+
+    def __init__(self, table: Table, items: ItemLoader, *, read_budget: int) -> None:
+        super().__init__()
+        self._table = table
+        self._items = items
+        self._budget = read_budget
+
+    async def batch_load_fn(self, requests: list[PageRequest]) -> list[Page]:
+        pages = await asyncio.gather(*map(self._read, requests), return_exceptions=True)
+        # The loader hands an exception in the list to whoever asked for that page alone.
+        return cast("list[Page]", pages)
+
+    async def _read(self, request: PageRequest) -> Page:
+        page = await read_page(
+            self._table,
+            request.listing,
+            request.size,
+            backward=request.backward,
+            start=request.start,
+            hydrate=self._hydrate,
+            budget=self._budget,
+        )
+        if request.listing.index != GSI3:
+            for entry in page.entries:
+                self._items.prime(entry.key, entry.item)
+        return page
+
+    async def _hydrate(self, keys: Sequence[Key]) -> Sequence[Item | None]:
+        return await self._items.load_many(keys) if keys else []
+
+
+class Loaders:
+    """The loaders of one operation. `consistent` reads see what was written before them; an
+    operation that writes asks for it."""
+
+    def __init__(
+        self, table: Table, keys: Keys, *, read_budget: int, consistent: bool = False
+    ) -> None:
+        self._keys = keys
+        self.items = ItemLoader(table, consistent=consistent)
+        self.pages = PageLoader(table, self.items, read_budget=read_budget)
+
+    def user(self, user_id: str) -> Awaitable[User | None]:
+        return cast("Awaitable[User | None]", self.items.load(self._keys.user(user_id)))
+
+    def category(self, slug: str) -> Awaitable[Category | None]:
+        return cast("Awaitable[Category | None]", self.items.load(self._keys.category(slug)))
+
+    def product(self, product_id: str) -> Awaitable[Product | None]:
+        key = self._keys.product(product_id)
+        return cast("Awaitable[Product | None]", self.items.load(key))
+
+    def order(self, user_id: str, order_id: str) -> Awaitable[Order | None]:
+        key = self._keys.order(user_id, order_id)
+        return cast("Awaitable[Order | None]", self.items.load(key))
+
+    def review(self, product_id: str, review_id: str) -> Awaitable[Review | None]:
+        key = self._keys.review(product_id, review_id)
+        return cast("Awaitable[Review | None]", self.items.load(key))
+
+    async def review_by(self, user_id: str, product_id: str) -> Review | None:
+        """The one review that a user has written of a product."""
+        mark = await self.items.load(self._keys.reviewed(user_id, product_id))
+        if not isinstance(mark, Reviewed):
+            return None
+        return await self.review(product_id, mark.review_id)
+
+    async def holder(self, key: Key) -> User | None:
+        """The user whom a uniqueness row names."""
+        mark = await self.items.load(key)
+        return await self.user(mark.user_id) if isinstance(mark, Unique) else None

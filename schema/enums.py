@@ -1,0 +1,24 @@
+"""The enums of the contract; the items' own, so that no value is translated."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import strawberry
+
+from datasources.items import OrderStatus, ProductStatus, UserStatus
+from resolvers.products import ProductOrderField
+
+strawberry.enum(UserStatus, description="What an account may do.")
+strawberry.enum(ProductStatus, description="Who gets to see a product.")
+strawberry.enum(OrderStatus, description="Where an order stands.")
+strawberry.enum(ProductOrderField, description="What a list of products is ordered by.")
+
+
+@strawberry.enum(description="Upwards or downwards.")
+class OrderDirection(StrEnum):
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+__all__ = ["OrderDirection", "OrderStatus", "ProductOrderField", "ProductStatus", "UserStatus"]

@@ -1,0 +1,14 @@
+import cheapestFirst from '../examples/cheapest-first.graphql?raw';
+import latestOrders from '../examples/latest-orders.graphql?raw';
+import myOrders from '../examples/my-orders.graphql?raw';
+import pageByPage from '../examples/page-by-page.graphql?raw';
+import storefront from '../examples/storefront.graphql?raw';
+
+/** The tabs of a first visit, in order; later visits find their own tabs again. */
+export const examples: { query: string; variables?: string }[] = [
+  { query: storefront },
+  { query: myOrders },
+  { query: cheapestFirst },
+  { query: latestOrders },
+  { query: pageByPage, variables: '{\n  "first": 4\n}' },
+];

@@ -1,0 +1,259 @@
+"""GraphQL over HTTP (https://graphql.github.io/graphql-over-http/draft/), both media types.
+
+`application/json` answers 200 to any well-formed request, for clients of old;
+`application/graphql-response+json` tells by its status whether the document ran.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from graphql import GraphQLError, OperationType
+from starlette.requests import Request
+from starlette.responses import Response
+
+from datasources.errors import CartographError
+from datasources.table import Meter
+from resolvers.context import Shop
+from resolvers.errors import TenantRefused, TokenRefused
+from resolvers.principal import Principal
+from schema.errors import refusal, told
+from schema.explorer import Explorer
+from schema.operation import Executor, Operation, Refused
+
+GRAPHQL = "application/graphql-response+json"
+JSON = "application/json"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+Authenticate = Callable[[str | None, str | None], Awaitable[Principal]]
+
+
+class BadRequest(Exception):
+    """A request that is no GraphQL request; `status` is the HTTP status that says so."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str = "BAD_USER_INPUT",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = refusal(code, message)
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a request, of the right types."""
+
+    query: str
+    operation_name: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLEndpoint:
+    """`/graphql` over HTTP. `largest_body` is in bytes, `authenticate` takes the Authorization
+    and X-Tenant headers, `request_id` makes an ID where the client brings none."""
+
+    executor: Executor
+    shop: Shop
+    authenticate: Authenticate
+    explorer: Explorer | None
+    largest_body: int
+    request_id: Callable[[], str]
+
+    async def handle(self, request: Request) -> Response:
+        request_id = self._request_id(request)
+        media = JSON
+        try:
+            if self.explorer and _wants_page(request):
+                return self.explorer.page(request)
+            media = _negotiate(request.headers.get("accept"))
+            response = await self._answer(request, media, request_id)
+        except BadRequest as bad:
+            body = {"errors": told([bad.error], request_id)}
+            response = _response(body, bad.status, media, bad.headers)
+        response.headers["x-request-id"] = request_id
+        return response
+
+    async def _answer(self, request: Request, media: str, request_id: str) -> Response:
+        principal = await self._principal(request)
+        parameters = await self._parameters(request)
+        try:
+            operation = self.executor.prepare(
+                parameters.query, parameters.operation_name, parameters.variables
+            )
+        except Refused as refused:
+            cost = None if refused.requested is None else {"requested": refused.requested}
+            return _refused(refused.errors, media, request_id, cost)
+        if operation.kind is OperationType.SUBSCRIPTION:
+            raise BadRequest(400, "A subscription needs a connection that stays open.")
+        if request.method == "GET" and operation.kind is not OperationType.QUERY:
+            raise BadRequest(405, "GET is for queries: send a POST.", headers={"allow": "POST"})
+        return await self._run(operation, principal, media, request_id)
+
+    async def _run(
+        self, operation: Operation, principal: Principal, media: str, request_id: str
+    ) -> Response:
+        writes = operation.kind is OperationType.MUTATION
+        context = self.shop.operation(principal, request_id, writes=writes)
+        answer = await self.executor.run(operation, context)
+        if not answer.ran:
+            return _refused(answer.errors, media, request_id, None)
+        body: dict[str, Any] = {}
+        if answer.errors:
+            body["errors"] = told(answer.errors, request_id)
+        body["data"] = answer.data
+        body["extensions"] = {"cost": cost(operation.requested, context.table.meter)}
+        return _response(body, 200, media)
+
+    async def _principal(self, request: Request) -> Principal:
+        headers = request.headers
+        try:
+            return await self.authenticate(headers.get("authorization"), headers.get("x-tenant"))
+        except TokenRefused as refused:
+            challenge = {"www-authenticate": 'Bearer error="invalid_token"'}
+            raise BadRequest(401, refused.message, refused.code, challenge) from None
+        except TenantRefused as refused:
+            raise BadRequest(400, refused.message, refused.code) from None
+        except CartographError as error:
+            raise BadRequest(503, error.message, error.code, {"retry-after": "1"}) from None
+
+    async def _parameters(self, request: Request) -> Parameters:
+        if request.method in {"GET", "HEAD"}:
+            return _checked(_from_url(request))
+        content_type = request.headers.get("content-type", "")
+        if not _is_json(content_type):
+            raise BadRequest(415, f"The body should be {JSON}, in UTF-8.")
+        return _checked(_parsed(await self._body(request)))
+
+    async def _body(self, request: Request) -> bytes:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self.largest_body:
+                raise BadRequest(413, f"The body may have {self.largest_body} bytes.")
+        return bytes(body)
+
+    def _request_id(self, request: Request) -> str:
+        given = request.headers.get("x-request-id", "")
+        return given if _REQUEST_ID.fullmatch(given) else self.request_id()
+
+
+def cost(requested: int, meter: Meter) -> dict[str, Any]:
+    """What an answer says of its cost: before it ran, and as DynamoDB reported it."""
+    return {
+        "requested": requested,
+        "actual": {
+            "requests": meter.requests,
+            "readUnits": meter.read_units,
+            "writeUnits": meter.write_units,
+        },
+    }
+
+
+def _wants_page(request: Request) -> bool:
+    accept = request.headers.get("accept", "")
+    return (
+        request.method in {"GET", "HEAD"}
+        and "text/html" in accept.lower()
+        and ("query" not in request.query_params)
+    )
+
+
+def _negotiate(accept: str | None) -> str:
+    """The media type to answer in; 406 where the client takes neither."""
+    if accept is None or not accept.strip():
+        return JSON
+    best, found = 0.0, None
+    for part in accept.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = _quality(parameters)
+        media = {GRAPHQL: GRAPHQL, JSON: JSON, "application/*": JSON, "*/*": JSON}.get(name)
+        if media and quality > best:
+            best, found = quality, media
+    if found is None:
+        raise BadRequest(406, f"The answer is {GRAPHQL} or {JSON}.")
+    return found
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _is_json(content_type: str) -> bool:
+    name, *parameters = (piece.strip().lower() for piece in content_type.split(";"))
+    charsets = [p.partition("=")[2].strip('" ') for p in parameters if p.startswith("charset")]
+    return name == JSON and all(charset in {"utf-8", "utf8"} for charset in charsets)
+
+
+def _parsed(text: bytes | str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise BadRequest(400, "This is no JSON in UTF-8.") from None
+
+
+def _from_url(request: Request) -> dict[str, object]:
+    given: dict[str, object] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if isinstance(text := given.get(name), str):
+            given[name] = _parsed(text)
+    return given
+
+
+def _checked(given: object) -> Parameters:
+    if not isinstance(given, dict):
+        raise BadRequest(400, "The body should be one JSON object with the document in query.")
+    query, name = given.get("query"), given.get("operationName")
+    if not isinstance(query, str) or not query:
+        raise BadRequest(400, "query: should be the document, as text.")
+    if name is not None and not isinstance(name, str):
+        raise BadRequest(400, "operationName: should be text.")
+    for part in ("variables", "extensions"):
+        if not isinstance(given.get(part), dict | None):
+            raise BadRequest(400, f"{part}: should be an object.")
+    return Parameters(query, name or None, given.get("variables") or {})
+
+
+def _refused(
+    errors: tuple[GraphQLError, ...] | list[GraphQLError],
+    media: str,
+    request_id: str,
+    cost: Mapping[str, int] | None,
+) -> Response:
+    body: dict[str, Any] = {"errors": told(errors, request_id)}
+    if cost:
+        body["extensions"] = {"cost": cost}
+    return _response(body, 400 if media == GRAPHQL else 200, media)
+
+
+def _response(
+    body: Mapping[str, Any], status: int, media: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(
+        orjson.dumps(body),
+        status,
+        {
+            "content-type": f"{media}; charset=utf-8",
+            "cache-control": "no-store",
+            "x-content-type-options": "nosniff",
+            "vary": "Accept, Authorization, X-Tenant",
+            **(headers or {}),
+        },
+    )

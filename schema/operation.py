@@ -1,0 +1,179 @@
+"""A document on its way: parsed and validated from a cache, refused when it costs too much, run.
+
+Strawberry makes the schema; graphql-core runs it here directly, since a request needs no more
+than that and each step is a place where a request can be refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import strawberry
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+    get_operation_ast,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import ASTValidationRule, ValidationRule
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from resolvers.context import Context
+from schema.errors import of_request, refusal
+from schema.limits import Limits, cost_of
+
+_CACHED_DOCUMENTS = 1_000
+_MOST_ERRORS = 20
+_TOO_MANY_TOKENS = re.compile(r"Document contains more than \d+ tokens")
+
+
+class Refused(Exception):
+    """A request that does not run, and why; `requested` is its cost where that was known."""
+
+    def __init__(self, *errors: GraphQLError, requested: int | None = None) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+        self.requested = requested
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A valid operation, and what it could cost with its variables."""
+
+    document: DocumentNode
+    definition: OperationDefinitionNode
+    variables: Mapping[str, Any]
+    requested: int
+
+    @property
+    def kind(self) -> OperationType:
+        return self.definition.operation
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operation came to. `ran` is false where its variables were refused."""
+
+    data: dict[str, Any] | None
+    errors: list[GraphQLError]
+    ran: bool
+
+
+class Executor:
+    """Prepares and runs the operations of one schema."""
+
+    def __init__(self, schema: strawberry.Schema, *, limits: Limits, introspection: bool) -> None:
+        self._schema = schema._schema
+        self._limits = limits
+        self._introspection = introspection
+        self._rules: tuple[type[ASTValidationRule], ...] = tuple(specified_rules)
+        if not introspection:
+            self._rules += (NoIntrospection,)
+        self._document = lru_cache(_CACHED_DOCUMENTS)(self._load)
+
+    def prepare(
+        self, query: str, operation_name: str | None, variables: Mapping[str, Any]
+    ) -> Operation:
+        """Raises Refused for whatever cannot run."""
+        found = self._document(query)
+        if not isinstance(found, DocumentNode):
+            raise Refused(*found)
+        definition = get_operation_ast(found, operation_name)
+        if definition is None:
+            raise Refused(_no_operation(operation_name))
+        requested = cost_of(self._schema, found, definition, variables)
+        if requested > self._limits.cost:
+            raise Refused(
+                refusal(
+                    "QUERY_TOO_COMPLEX",
+                    f"The document could cost {requested}, the limit is {self._limits.cost}: "
+                    "ask for smaller pages or fewer levels.",
+                    cost=requested,
+                    limit=self._limits.cost,
+                ),
+                requested=requested,
+            )
+        return Operation(found, definition, variables, requested)
+
+    async def run(self, operation: Operation, context: Context) -> Answer:
+        name = operation.definition.name
+        result = execute(
+            self._schema,
+            operation.document,
+            context_value=context,
+            variable_values=dict(operation.variables),
+            operation_name=name.value if name else None,
+            executor_class=StrawberryGraphQLCoreExecutionContext,
+            hide_suggestions=not self._introspection,
+            operation_extensions=None,
+        )
+        if hasattr(result, "__await__"):
+            result = await result
+        errors = result.errors or []
+        # Only what is refused before the first field runs has no path.
+        ran = result.data is not None or not errors or any(error.path for error in errors)
+        if not ran:
+            errors = [of_request(error, "BAD_USER_INPUT") for error in errors]
+        return Answer(result.data, errors, ran)
+
+    def _load(self, query: str) -> DocumentNode | tuple[GraphQLError, ...]:
+        """The document, or why it cannot run; remembered either way."""
+        try:
+            document = self._parse(query)
+            errors = validate(
+                self._schema,
+                document,
+                self._rules,
+                max_errors=_MOST_ERRORS,
+                hide_suggestions=not self._introspection,
+                allow_empty_selection_sets=False,
+            )
+        except RecursionError:
+            return (refusal("QUERY_TOO_COMPLEX", "The document is nested too deeply."),)
+        except GraphQLError as error:
+            too_many = _TOO_MANY_TOKENS.search(error.message)
+            return (of_request(error, "QUERY_TOO_COMPLEX" if too_many else "GRAPHQL_PARSE_FAILED"),)
+        if errors:
+            return tuple(of_request(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
+        return document
+
+    def _parse(self, query: str) -> DocumentNode:
+        if len(query) > self._limits.characters:
+            raise refusal(
+                "QUERY_TOO_COMPLEX",
+                f"The document has {len(query)} characters, "
+                f"the limit is {self._limits.characters}.",
+            )
+        return parse(query, max_tokens=self._limits.tokens, allow_empty_selection_sets=False)
+
+
+class NoIntrospection(ValidationRule):
+    """Refuses to tell the schema; `__typename` is an object's own business and stays."""
+
+    def enter_field(self, node: FieldNode, *_args: object) -> None:
+        if node.name.value in {"__schema", "__type"}:
+            self.report_error(
+                GraphQLError(
+                    "This service does not tell its schema.",
+                    node,
+                    extensions={"code": "INTROSPECTION_DISABLED"},
+                )
+            )
+
+
+def _no_operation(name: str | None) -> GraphQLError:
+    if name is None:
+        message = "The document has several operations: name one in operationName."
+    else:
+        message = "The document has no operation with the name in operationName."
+    return refusal("BAD_USER_INPUT", message)

@@ -1,0 +1,210 @@
+"""GraphiQL in a real browser: Debian's Chromium, driven by Playwright."""
+
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+import pytest
+from playwright.async_api import (
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    Route,
+    async_playwright,
+    expect,
+)
+
+CHROMIUM: Final = Path("/usr/bin/chromium")
+BUNDLE: Final = Path(__file__).parents[2] / "schema" / "graphiql" / "dist" / "index.html"
+MISSING: Final = [
+    name
+    for name, file in {
+        f"Chromium ({CHROMIUM})": CHROMIUM,
+        "the explorer's bundle (make graphiql)": BUNDLE,
+    }.items()
+    if not file.exists()
+]
+ARGUMENTS: Final = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    # Whatever else the browser would look up does not exist.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+PATIENCE: Final = 30_000  # milliseconds; two cores may be busy with other tests
+
+pytestmark = pytest.mark.skipif(
+    bool(MISSING) and os.environ.get("CARTOGRAPH_TESTS_MUST_NOT_SKIP") != "1",
+    reason=f"missing: {', '.join(MISSING)}",
+)
+
+
+class Service(Protocol):
+    """A running Cartograph with the demo data."""
+
+    @property
+    def url(self) -> str: ...
+
+
+@pytest.fixture
+async def page(service: Service) -> AsyncIterator[Page]:
+    """GraphiQL in an empty profile, its schema read and its editors drawn.
+
+    Afterwards nothing may have gone to another origin, and the console may hold no error:
+    a breach of the Content-Security-Policy is one.
+    """
+    assert not MISSING, f"missing: {', '.join(MISSING)}"
+    expect.set_options(timeout=PATIENCE)
+    foreign: list[str] = []
+    complaints: list[str] = []
+
+    def note_request(request: Request) -> None:
+        if not request.url.startswith((f"{service.url}/", "data:")):
+            foreign.append(request.url)
+
+    def note_message(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(message.text)
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=ARGUMENTS, timeout=PATIENCE
+        )
+        page = await browser.new_page(viewport={"width": 1600, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.on("request", note_request)
+        page.on("websocket", lambda socket: foreign.append(socket.url))
+        page.on("console", note_message)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(f"{service.url}/graphql")
+        await expect(explorer(page)).to_contain_text("categoryBySlug")
+        await expect(editor(page)).to_contain_text("query Storefront {")
+        await expect(answer(page)).to_be_attached()
+        yield page
+        await browser.close()
+
+    assert foreign == []
+    assert complaints == []
+
+
+def explorer(page: Page) -> Locator:
+    return page.locator(".graphiql-explorer-root")
+
+
+def editor(page: Page) -> Locator:
+    return page.get_by_label("Operation Editor").locator(".view-lines")
+
+
+def answer(page: Page) -> Locator:
+    return page.get_by_label("Result Window").locator(".view-lines")
+
+
+def runs(operation: str) -> Callable[[Response], bool]:
+    """Whether a response is the answer to the operation of this name."""
+
+    def is_answer(response: Response) -> bool:
+        sent = response.request.post_data_json
+        return sent is not None and sent["operationName"] == operation
+
+    return is_answer
+
+
+async def call_as(page: Page, label: str) -> None:
+    """Choose the first identity whose label starts so, and let the schema be read again."""
+    choice = page.get_by_label("Call as")
+    option = choice.locator("option").filter(has_text=label).first
+    async with page.expect_response(runs("IntrospectionQuery")):
+        await choice.select_option(await option.get_attribute("value"))
+
+
+async def open_tab(page: Page, operation: str) -> None:
+    await page.get_by_role("tab", name=operation).click()
+    # GraphiQL takes note of another text a moment later; what it stores is the sign of it.
+    await page.wait_for_function(
+        "operation => localStorage.getItem('graphiql:query')?.includes(`query ${operation}`)",
+        arg=operation,
+    )
+
+
+async def run(page: Page, operation: str) -> Response:
+    async with page.expect_response(runs(operation)) as response:
+        await page.get_by_role("button", name="Execute query").click()
+    return await response.value
+
+
+async def test_the_examples_stand_beside_the_explorer_plugin(page: Page) -> None:
+    await expect(page).to_have_title("Cartograph")
+    await expect(page.get_by_role("heading", name="Cartograph")).to_be_visible()
+    await expect(page.get_by_role("tab")).to_have_text(
+        ["Storefront", "MyOrders", "CheapestFirst", "LatestOrders", "PageByPage"],
+        use_inner_text=True,
+    )
+    await expect(page.get_by_label("Call as").locator("option:checked")).to_have_text("Anonymous")
+    await expect(explorer(page).locator("input[value=Storefront]")).to_be_visible()
+
+
+async def test_a_field_name_is_completed(page: Page) -> None:
+    await editor(page).get_by_text("productCount").click()
+    await page.keyboard.press("End")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("desc")
+    await page.keyboard.press("Control+Space")
+    suggestion = page.locator(".suggest-widget .monaco-list-row.focused")
+    await expect(suggestion).to_contain_text("description")
+    await page.keyboard.press("Enter")
+    lines = editor(page).locator(".view-line")
+    await expect(lines.filter(has_text=re.compile(r"^\s*description$"))).to_be_visible()
+
+
+async def test_a_query_is_run_and_its_answer_shown(page: Page) -> None:
+    body = await (await run(page, "Storefront")).json()
+    category = body["data"]["categoryBySlug"]
+    assert category["products"]["nodes"]
+    await expect(answer(page)).to_contain_text(f'"productCount": {category["productCount"]}')
+
+
+async def test_a_customer_reads_their_own_orders_and_is_remembered(page: Page) -> None:
+    await open_tab(page, "MyOrders")
+    assert (await (await run(page, "MyOrders")).json())["data"] == {"viewer": None}
+
+    await call_as(page, "Customer")
+    viewer = (await (await run(page, "MyOrders")).json())["data"]["viewer"]
+    assert viewer["orders"]["nodes"]
+    await expect(answer(page)).to_contain_text(f'"username": "{viewer["username"]}"')
+
+    await page.reload()
+    await expect(page.get_by_label("Call as").locator("option:checked")).to_contain_text("Customer")
+
+
+async def test_every_example_runs_for_whom_it_is_meant(page: Page) -> None:
+    identities = {"MyOrders": "Customer", "LatestOrders": "Staff"}
+    for operation in await page.get_by_role("tab").all_inner_texts():
+        if operation in identities:
+            await call_as(page, identities[operation])
+        await open_tab(page, operation)
+        response = await run(page, operation)
+        body = await response.json()
+        assert response.status == 200
+        assert "errors" not in body, operation
+        assert all(value is not None for value in body["data"].values()), operation
+
+
+async def test_an_authorization_header_typed_by_the_user_wins(page: Page) -> None:
+    async def answer_nothing(route: Route) -> None:
+        await route.fulfill(json={"data": None})
+
+    await call_as(page, "Customer")
+    await page.route("**/graphql", answer_nothing)
+    await page.get_by_role("button", name="Headers", exact=True).click()
+    await page.locator(".graphiql-editor:not(.hidden) .view-lines").last.click()
+    await page.keyboard.insert_text('{"authorization": "Bearer typed"}')
+    response = await run(page, "Storefront")
+    assert await response.request.header_value("authorization") == "Bearer typed"
