@@ -34,12 +34,12 @@ async def open_client(endpoint: Endpoint) -> AsyncIterator[DynamoDBClient]:
     """A DynamoDB client, closed at the end of the block.
 
     Retries are the table's business (one layer), so the client makes a single attempt, with
-    1 s to connect and 2 s to read. It waits for a pooled connection without limit: the
-    caller's deadline bounds that.
+    1 s to connect and 2 s to read; a local store, which does one thing after another, gets 30 s.
+    It waits for a pooled connection without limit: the caller's deadline bounds that.
     """
     config = AioConfig(
         connect_timeout=1,
-        read_timeout=2,
+        read_timeout=30 if endpoint.local else 2,
         max_pool_connections=64,
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,

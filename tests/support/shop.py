@@ -1,0 +1,139 @@
+"""A shop over an open store: rows go in, operations run as somebody, calls are counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from datasources import categories, orders, products, reviews, users
+from datasources.cursor import CursorCodec
+from datasources.items import Category, Item, Order, Product, Review, User
+from datasources.keys import Keys
+from datasources.table import BATCH_WRITE_ROWS, Table
+from resolvers.context import Shop
+from resolvers.money import Currency
+from resolvers.principal import Principal
+from schema.build import build_schema
+from schema.errors import told
+from schema.limits import Limits
+from schema.operation import Executor
+from tests.support.items import NOW
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+EXECUTOR = Executor(build_schema(), limits=Limits(), introspection=True)
+CURSOR_KEY = "a key of sixteen or more"
+
+
+def rows_of(keys: Keys, item: Item) -> list[dict[str, Any]]:
+    """The rows that stand for an item in the table, those beside it included."""
+    match item:
+        case User():
+            unique = [keys.username(item.username)]
+            unique += [keys.email(item.email)] if item.email else []
+            return [users.row(keys, item), *(users.unique_row(key, item.id) for key in unique)]
+        case Category():
+            return [categories.row(keys, item)]
+        case Product():
+            return [products.row(keys, item)]
+        case Order():
+            return [orders.row(keys, item)]
+        case Review():
+            return [reviews.row(keys, item), reviews.reviewed_row(keys, item)]
+    raise TypeError(type(item).__name__)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to DynamoDB: its operation, the index asked, and how many keys."""
+
+    operation: str
+    index: str | None
+    keys: int
+
+
+@dataclass
+class Result:
+    data: Any
+    errors: list[dict[str, Any]]
+    cost: float
+    calls: list[Call]
+
+    @property
+    def codes(self) -> list[str]:
+        return [error["extensions"]["code"] for error in self.errors]
+
+    def names(self) -> list[str]:
+        """The operations called, in order."""
+        return [call.operation for call in self.calls]
+
+
+@dataclass
+class TestShop:
+    """One tenant of its own in a shared table, so that tests cannot meet."""
+
+    __test__ = False
+
+    client: DynamoDBClient
+    table_name: str
+    tenant: str
+    shards: int = 4
+    calls: list[Call] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self.tenant, self.shards)
+        self.client.meta.events.register("before-call.dynamodb", self._count)
+        self.shop = Shop(
+            client=self.client,
+            table=self.table_name,
+            shards=self.shards,
+            currency=Currency("JPY", 0),
+            cursors=CursorCodec([CURSOR_KEY]),
+            deadline=20,
+            read_budget=2_000,
+            now=lambda: NOW,
+        )
+
+    def table(self) -> Table:
+        return Table(self.client, self.table_name, asyncio.get_running_loop().time() + 20)
+
+    async def put(self, *items: Item) -> None:
+        """Writes the items with all the rows beside them."""
+        await self.put_rows(row for item in items for row in rows_of(self.keys, item))
+
+    async def put_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        pending, table = list(rows), self.table()
+        for start in range(0, len(pending), BATCH_WRITE_ROWS):
+            await table.batch_write(pending[start : start + BATCH_WRITE_ROWS])
+
+    async def ask(
+        self,
+        query: str,
+        *,
+        user: str | None = None,
+        staff: bool = False,
+        executor: Executor = EXECUTOR,
+        **variables: Any,
+    ) -> Result:
+        """Runs an operation as a user, as staff, or as nobody."""
+        operation = executor.prepare(query, None, variables)
+        principal = Principal(user, self.tenant, staff, None)
+        context = self.shop.operation(principal, "request-1", writes=False)
+        self.calls.clear()
+        answer = await executor.run(operation, context)
+        return Result(
+            answer.data,
+            told(answer.errors, "request-1"),
+            context.table.meter.read_units,
+            list(self.calls),
+        )
+
+    def _count(self, model: Any, params: Any, **_: Any) -> None:
+        request = json.loads(params["body"])
+        parts = request.get("RequestItems", {}).values() if model.name == "BatchGetItem" else ()
+        keys = sum(len(part["Keys"]) for part in parts)
+        self.calls.append(Call(model.name, request.get("IndexName"), keys))
