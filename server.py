@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,9 +32,9 @@ from datasources.jwks import KeySet, download
 from datasources.keys import Keys
 from datasources.provision import check, provision
 from datasources.secrets import embedded_secret
-from datasources.seed.demo import IDENTITIES, demo_rows
-from datasources.seed.generate import Amounts, generate
-from datasources.seed.load import is_loaded, load
+from datasources.seed.demo import HANAKO, STAFF, TARO, load_demo
+from datasources.seed.generate import generate
+from datasources.seed.load import load
 from datasources.table import Table
 from resolvers import global_ids
 from resolvers.context import Shop
@@ -54,6 +55,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 TEMPLATE = ROOT / "infra" / "template.yaml"
 EXPLORER = ROOT / "schema" / "graphiql" / "dist"
+# Whom the explorer can ask as, over the demo data: label, subject, and whether staff.
+IDENTITIES = (
+    ("Customer: 太郎 田中", TARO, False),
+    ("Customer: 花子 佐藤", HANAKO, False),
+    ("Staff: 健一 鈴木", STAFF, True),
+)
 
 log = logging.getLogger("cartograph")
 
@@ -85,12 +92,9 @@ async def prepare_store(settings: Settings, client: DynamoDBClient) -> None:
         await check(client, settings.table, TEMPLATE)
         return
     await provision(client, settings.table, TEMPLATE)
-    table = bulk_table(settings, client)
     for tenant in settings.tenants:
         keys = Keys(tenant, settings.shards)
-        if not await is_loaded(table, keys):
-            rows = demo_rows(keys, datetime.now(UTC))
-            await load(table, rows, total=len(rows), progress=False)
+        await load_demo(bulk_table(settings, client), keys, datetime.now(UTC))
 
 
 def bulk_table(settings: Settings, client: DynamoDBClient) -> Table:
@@ -139,14 +143,15 @@ def mint_token(settings: Settings, sub: str, *, staff: bool, tenant: str | None)
     )
 
 
-def explorer(settings: Settings) -> Explorer | None:
-    """GraphiQL; over the embedded store with the tokens of a customer and of staff."""
+def explorer(settings: Settings, *, trusting: bool) -> Explorer | None:
+    """GraphiQL; over the embedded store with tokens of customers and staff, unless others than
+    this machine can come and take them."""
     if not settings.graphiql:
         return None
 
     def identities() -> list[Identity]:
         known = [Identity("Anonymous", None)]
-        if settings.is_embedded and jwt_secret(settings):
+        if trusting and settings.is_embedded and jwt_secret(settings):
             for label, sub, staff in IDENTITIES:
                 token = mint_token(settings, sub, staff=staff, tenant=None)
                 known.append(Identity(label, token))
@@ -156,7 +161,10 @@ def explorer(settings: Settings) -> Explorer | None:
 
 
 def compose(
-    settings: Settings, client: DynamoDBClient, session: aiohttp.ClientSession
+    settings: Settings,
+    client: DynamoDBClient,
+    session: aiohttp.ClientSession,
+    page: Explorer | None,
 ) -> Starlette:
     """The application over an open store."""
     shop = Shop(
@@ -169,7 +177,6 @@ def compose(
         read_budget=settings.read_budget,
         now=lambda: datetime.now(UTC),
     )
-    page = explorer(settings)
     verifier = token_verifier(settings, session)
     endpoint = GraphQLEndpoint(
         executor=Executor(
@@ -209,7 +216,8 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     listener = listen(arguments.host, arguments.port)
     async with open_store(settings) as client, aiohttp.ClientSession() as session:
         await prepare_store(settings, client)
-        app = compose(settings, client, session)
+        page = explorer(settings, trusting=is_loopback(listener))
+        app = compose(settings, client, session, page)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -225,7 +233,7 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         )
         host, port = listener.getsockname()[:2]
         say(f"Serving http://{host}:{port}/graphql from the store {settings.store}")
-        if settings.graphiql and not (EXPLORER / "index.html").exists():
+        if page and not page.built:
             say("The GraphiQL explorer is not built; `make graphiql` builds it (needs npm)")
         # uvicorn raises a signal again once it has stopped; what is open here closes first.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -248,6 +256,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def is_loopback(listener: socket.socket) -> bool:
+    return ip_address(listener.getsockname()[0]).is_loopback
+
+
 async def create_table(settings: Settings, _arguments: argparse.Namespace) -> None:
     keep_rows(settings)
     async with open_store(settings) as client:
@@ -258,20 +270,22 @@ async def create_table(settings: Settings, _arguments: argparse.Namespace) -> No
 
 async def seed(settings: Settings, arguments: argparse.Namespace) -> None:
     keep_rows(settings)
-    amounts = Amounts(
+    shop = generate(
+        Keys(settings.tenants[0], settings.shards),
         users=arguments.users,
         products=arguments.products,
         orders=arguments.orders,
         reviews=arguments.reviews,
+        seed=arguments.seed,
+        now=datetime.now(UTC),
     )
     async with open_store(settings) as client:
         if settings.is_embedded:
             await provision(client, settings.table, TEMPLATE)
         else:
             await check(client, settings.table, TEMPLATE)
-        keys = Keys(settings.tenants[0], settings.shards)
-        rows = generate(keys, amounts, seed=arguments.seed, now=datetime.now(UTC))
-        written = await load(bulk_table(settings, client), rows, total=None, progress=True)
+        table = bulk_table(settings, client)
+        written = await load(table, shop, total=len(shop), progress=True)
     say(f"Wrote {written} rows to table {settings.table}")
 
 

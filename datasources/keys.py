@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 PK = "PK"
@@ -23,8 +23,6 @@ GSI3 = "GSI3"  # projects its keys only
 _LAST = "\U0010ffff"
 # "PRICE#" and the minor units: wide enough for 12 digits before the point and 4 after it.
 _PRICE_DIGITS = 16
-# Rows are timed in milliseconds: a finer bound is rounded up to the next one.
-_CEILING = timedelta(microseconds=999)
 # A sort key may have 1,024 bytes; this leaves room for the slug behind a category's name.
 _NAME_BYTES = 900
 
@@ -114,10 +112,15 @@ def time_range(start: datetime | None, end: datetime | None) -> SortRange:
     """Sort keys that begin with a time from `start` (inclusive) to `end` (exclusive).
 
     A sort key continues behind its time, so it is above the bare time: a bound's own
-    millisecond is inside as `low` and outside as `high`.
+    millisecond is inside as `low` and outside as `high`. A bound finer than the milliseconds
+    that rows are timed in lies behind the rows of its own.
     """
-    low, high = (None if bound is None else timestamp(bound + _CEILING) for bound in (start, end))
+    low, high = (None if bound is None else _edge(bound) for bound in (start, end))
     return SortRange(low, high)
+
+
+def _edge(bound: datetime) -> str:
+    return timestamp(bound) + (_LAST if bound.microsecond % 1000 else "")
 
 
 def _escape(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from datasources.items import Order, OrderStatus, Purchased, Row
@@ -24,7 +24,7 @@ from datasources.keys import (
 from datasources.listing import Batch, Bound, Listing
 from datasources.table import Query, Table, gather
 
-_MILLISECOND = timedelta(milliseconds=1)
+_START_OF_MONTH = "-01T00:00:00.000Z"  # behind `yyyy-mm`
 
 
 def row(keys: Keys, order: Order) -> dict[str, Any]:
@@ -79,9 +79,8 @@ def placed(
     With a status the index by status is read, merged over its shards; without one the index
     by month, month after month.
     """
-    bounds = tuple(timestamp(bound) if bound else "" for bound in (start, end))
-    binding = (keys.tenant, field, *bounds, status or "")
     whole = time_range(start, end)
+    binding = (keys.tenant, field, whole.low or "", whole.high or "", status or "")
     if status:
         return Listing(binding=binding, partitions=keys.orders(status), index=GSI2, range=whole)
     return MonthlyListing(
@@ -90,8 +89,8 @@ def placed(
         index=GSI3,
         range=whole,
         keys=keys,
-        newest=month(min(now, end - _MILLISECOND) if end else now),
-        oldest=month(start) if start else None,
+        newest=min(month(now), _last_month(whole.high)) if whole.high else month(now),
+        oldest=whole.low[:7] if whole.low else None,
     )
 
 
@@ -149,6 +148,11 @@ class MonthlyListing(Listing):
         )
         found = [row[sort_attribute(GSI2)][:7] for page in pages for row in page.rows]
         return (max(found) if descending else min(found)) if found else None
+
+
+def _last_month(high: str) -> str:
+    """The month of the last moment before a bound."""
+    return _neighbour(high[:7], -1) if high[7:] == _START_OF_MONTH else high[:7]
 
 
 def _neighbour(month: str, step: int) -> str:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode
 
 from datasources.errors import CartographError
 
@@ -30,9 +30,11 @@ def refusal(code: str, message: str, **extensions: object) -> GraphQLError:
 
 
 def of_request(error: GraphQLError, code: str) -> GraphQLError:
-    """An error of parsing or validating, with its code where it has none of its own."""
-    error.extensions = {"code": code, **(error.extensions or {})}
-    return error
+    """An error of parsing, validating or coercing, with its code where it has none of its own."""
+    extensions = {"code": code, **(error.extensions or {})}
+    # What Python says of a value, such as a number of 5,000 digits, is not for the client.
+    message = error.message if _cause(error) is None else "A value here is none of its type."
+    return GraphQLError(message, error.nodes, error.source, error.positions, extensions=extensions)
 
 
 def told(errors: Sequence[GraphQLError], request_id: str) -> list[dict[str, Any]]:
@@ -54,6 +56,9 @@ def _told(error: GraphQLError, request_id: str) -> dict[str, Any]:
             shown["extensions"]["retryable"] = True
     elif cause is None and error.extensions and "code" in error.extensions:
         shown["extensions"] = error.extensions
+    elif cause is None and error.nodes and isinstance(error.nodes[0], ValueNode):
+        # A null in a variable for an argument that has a default: seen as the field runs.
+        shown["extensions"] = {"code": "BAD_USER_INPUT"}
     else:
         log.error("request %s failed at %s", request_id, error.path, exc_info=cause or error)
         shown["message"] = "Something went wrong here; the request's ID finds it in the log."

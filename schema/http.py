@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 from graphql import GraphQLError, OperationType
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from datasources.errors import CartographError
+from datasources.errors import ServiceUnavailable
 from datasources.table import Meter
 from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
@@ -42,10 +42,11 @@ class BadRequest(Exception):
         message: str,
         code: str = "BAD_USER_INPUT",
         headers: Mapping[str, str] | None = None,
+        **extensions: object,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.error = refusal(code, message)
+        self.error = refusal(code, message, **extensions)
         self.headers = dict(headers or {})
 
 
@@ -81,6 +82,9 @@ class GraphQLEndpoint:
         except BadRequest as bad:
             body = {"errors": told([bad.error], request_id)}
             response = _response(body, bad.status, media, bad.headers)
+        except Exception as error:
+            defect = GraphQLError(str(error), original_error=error)
+            response = _response({"errors": told([defect], request_id)}, 500, media)
         response.headers["x-request-id"] = request_id
         return response
 
@@ -96,7 +100,7 @@ class GraphQLEndpoint:
             return _refused(refused.errors, media, request_id, cost)
         if operation.kind is OperationType.SUBSCRIPTION:
             raise BadRequest(400, "A subscription needs a connection that stays open.")
-        if request.method == "GET" and operation.kind is not OperationType.QUERY:
+        if request.method != "POST" and operation.kind is not OperationType.QUERY:
             raise BadRequest(405, "GET is for queries: send a POST.", headers={"allow": "POST"})
         return await self._run(operation, principal, media, request_id)
 
@@ -124,8 +128,9 @@ class GraphQLEndpoint:
             raise BadRequest(401, refused.message, refused.code, challenge) from None
         except TenantRefused as refused:
             raise BadRequest(400, refused.message, refused.code) from None
-        except CartographError as error:
-            raise BadRequest(503, error.message, error.code, {"retry-after": "1"}) from None
+        except ServiceUnavailable as error:
+            again = {"retry-after": "1"}
+            raise BadRequest(503, error.message, error.code, again, retryable=True) from None
 
     async def _parameters(self, request: Request) -> Parameters:
         if request.method in {"GET", "HEAD"}:
@@ -133,14 +138,17 @@ class GraphQLEndpoint:
         content_type = request.headers.get("content-type", "")
         if not _is_json(content_type):
             raise BadRequest(415, f"The body should be {JSON}, in UTF-8.")
-        return _checked(_parsed(await self._body(request)))
+        return _checked(_parsed("The body", await self._body(request)))
 
     async def _body(self, request: Request) -> bytes:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self.largest_body:
-                raise BadRequest(413, f"The body may have {self.largest_body} bytes.")
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > self.largest_body:
+                    raise BadRequest(413, f"The body may have {self.largest_body} bytes.")
+        except ClientDisconnect:
+            raise BadRequest(400, "The body broke off.") from None
         return bytes(body)
 
     def _request_id(self, request: Request) -> str:
@@ -202,18 +210,18 @@ def _is_json(content_type: str) -> bool:
     return name == JSON and all(charset in {"utf-8", "utf8"} for charset in charsets)
 
 
-def _parsed(text: bytes | str) -> object:
+def _parsed(part: str, text: bytes | str) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise BadRequest(400, "This is no JSON in UTF-8.") from None
+        raise BadRequest(400, f"{part}: should be JSON, in UTF-8.") from None
 
 
 def _from_url(request: Request) -> dict[str, object]:
     given: dict[str, object] = dict(request.query_params)
     for name in ("variables", "extensions"):
         if isinstance(text := given.get(name), str):
-            given[name] = _parsed(text)
+            given[name] = _parsed(name, text)
     return given
 
 

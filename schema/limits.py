@@ -48,15 +48,9 @@ def cost_of(
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any],
 ) -> int:
-    """The cost of a valid operation with its variables."""
+    """The cost of a valid operation with its variables, as they were coerced."""
     root = schema.get_root_type(operation.operation)
-    defaults = {
-        definition.variable.name.value: definition.default_value
-        for definition in operation.variable_definitions or ()
-    }
-    return _Estimate(schema, document, defaults, variables).selections(
-        operation.selection_set, root
-    )
+    return _Estimate(schema, document, variables).selections(operation.selection_set, root)
 
 
 class _Estimate:
@@ -64,11 +58,9 @@ class _Estimate:
         self,
         schema: GraphQLSchema,
         document: DocumentNode,
-        defaults: Mapping[str, Any],
         variables: Mapping[str, Any],
     ) -> None:
         self._schema = schema
-        self._defaults = defaults
         self._variables = variables
         self._fragments = {
             node.name.value: node
@@ -117,7 +109,8 @@ class _Estimate:
     def _page_size(self, node: FieldNode) -> int:
         given = [self._argument(node, name) for name in ("first", "last")]
         sizes = [size for size in given if isinstance(size, int)]
-        return min(max(sizes, default=DEFAULT_SIZE), LARGEST_SIZE)
+        # A size below zero is refused as it runs; here it must not pay for its neighbours.
+        return max(0, min(max(sizes, default=DEFAULT_SIZE), LARGEST_SIZE))
 
     def _list_size(self, node: FieldNode, parent: GraphQLNamedType) -> int:
         if (parent.name, node.name.value) == ("Query", "nodes"):
@@ -138,10 +131,7 @@ class _Estimate:
             case ListValueNode():
                 return node.values
             case VariableNode():
-                name = node.name.value
-                if name in self._variables:
-                    return self._variables[name]
-                return self._value(self._defaults.get(name))
+                return self._variables.get(node.name.value)
         return None
 
 

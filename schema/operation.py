@@ -21,6 +21,7 @@ from graphql import (
     OperationType,
     execute,
     get_operation_ast,
+    get_variable_values,
     parse,
     specified_rules,
     validate,
@@ -34,7 +35,8 @@ from schema.limits import Limits, cost_of
 
 _CACHED_DOCUMENTS = 1_000
 _MOST_ERRORS = 20
-_TOO_MANY_TOKENS = re.compile(r"Document contains more than \d+ tokens")
+_TOO_LARGE = re.compile(r"Syntax Error: Document (contains more than \d+ tokens|is nested too)")
+_NESTED = "The document is nested too deeply."
 
 
 class Refused(Exception):
@@ -62,7 +64,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an operation came to. `ran` is false where its variables were refused."""
+    """What an operation came to. `ran` is false where it was refused before its first field."""
 
     data: dict[str, Any] | None
     errors: list[GraphQLError]
@@ -85,13 +87,22 @@ class Executor:
         self, query: str, operation_name: str | None, variables: Mapping[str, Any]
     ) -> Operation:
         """Raises Refused for whatever cannot run."""
+        # Before the cache, which would remember the long text.
+        if len(query) > self._limits.characters:
+            raise Refused(
+                refusal(
+                    "QUERY_TOO_COMPLEX",
+                    f"The document has {len(query)} characters, "
+                    f"the limit is {self._limits.characters}.",
+                )
+            )
         found = self._document(query)
         if not isinstance(found, DocumentNode):
             raise Refused(*found)
         definition = get_operation_ast(found, operation_name)
         if definition is None:
             raise Refused(_no_operation(operation_name))
-        requested = cost_of(self._schema, found, definition, variables)
+        requested = self._cost(found, definition, variables)
         if requested > self._limits.cost:
             raise Refused(
                 refusal(
@@ -104,6 +115,26 @@ class Executor:
                 requested=requested,
             )
         return Operation(found, definition, variables, requested)
+
+    def _cost(
+        self,
+        document: DocumentNode,
+        definition: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+    ) -> int:
+        values = get_variable_values(
+            self._schema,
+            definition.variable_definitions or (),
+            dict(variables),
+            max_errors=_MOST_ERRORS,
+            hide_suggestions=not self._introspection,
+        )
+        if isinstance(values, list):
+            raise Refused(*(of_request(error, "BAD_USER_INPUT") for error in values))
+        try:
+            return cost_of(self._schema, document, definition, values.coerced)
+        except RecursionError:
+            raise Refused(refusal("QUERY_TOO_COMPLEX", _NESTED)) from None
 
     async def run(self, operation: Operation, context: Context) -> Answer:
         name = operation.definition.name
@@ -129,7 +160,9 @@ class Executor:
     def _load(self, query: str) -> DocumentNode | tuple[GraphQLError, ...]:
         """The document, or why it cannot run; remembered either way."""
         try:
-            document = self._parse(query)
+            document = parse(
+                query, max_tokens=self._limits.tokens, allow_empty_selection_sets=False
+            )
             errors = validate(
                 self._schema,
                 document,
@@ -139,22 +172,15 @@ class Executor:
                 allow_empty_selection_sets=False,
             )
         except RecursionError:
-            return (refusal("QUERY_TOO_COMPLEX", "The document is nested too deeply."),)
+            return (refusal("QUERY_TOO_COMPLEX", _NESTED),)
         except GraphQLError as error:
-            too_many = _TOO_MANY_TOKENS.search(error.message)
-            return (of_request(error, "QUERY_TOO_COMPLEX" if too_many else "GRAPHQL_PARSE_FAILED"),)
+            too_large = _TOO_LARGE.match(error.message)
+            return (
+                of_request(error, "QUERY_TOO_COMPLEX" if too_large else "GRAPHQL_PARSE_FAILED"),
+            )
         if errors:
             return tuple(of_request(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
         return document
-
-    def _parse(self, query: str) -> DocumentNode:
-        if len(query) > self._limits.characters:
-            raise refusal(
-                "QUERY_TOO_COMPLEX",
-                f"The document has {len(query)} characters, "
-                f"the limit is {self._limits.characters}.",
-            )
-        return parse(query, max_tokens=self._limits.tokens, allow_empty_selection_sets=False)
 
 
 class NoIntrospection(ValidationRule):

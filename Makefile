@@ -1,0 +1,82 @@
+# `make serve` and `make test` need Python 3.11 or later and make; each installs what is missing.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+TESTS ?= tests
+BIN := .venv/bin
+NPM := $(shell command -v npm 2>/dev/null)
+
+EXPLORER := schema/graphiql/dist/index.html
+EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schema/graphiql/*.html \
+	schema/graphiql/src/* schema/graphiql/examples/*)
+
+.PHONY: serve test lint format graphiql schema lock clean explorer
+
+serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
+	@$(MAKE) --no-print-directory -j2 .venv/installed explorer
+	@exec $(BIN)/cartograph serve --host $(HOST) --port $(PORT)
+
+test: ## run every test; TESTS= chooses some
+	@$(MAKE) --no-print-directory -j2 .venv/installed-dev explorer
+	$(BIN)/python -m pytest -n auto $(TESTS)
+
+lint: .venv/installed-dev ## check style, types and the templates
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/cfn-lint infra/*.yaml
+
+format: .venv/installed-dev ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+graphiql: $(EXPLORER) ## build the GraphiQL explorer (needs npm)
+
+schema: .venv/installed ## write the schema as the code has it
+	$(BIN)/cartograph schema > schema/schema.graphql
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+		pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+		--extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
+		--group build -c requirements-dev.lock -o requirements-build.lock
+
+clean: ## remove what was installed and built
+	rm -rf .venv schema/graphiql/dist schema/graphiql/node_modules
+
+# --- what the targets above stand on ---
+
+.venv/bin/python:
+	@echo "Making the environment .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; say which: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv \
+		|| { rm -rf .venv; echo "Python's venv module is needed (Debian: apt install python3-venv)"; exit 1; }
+
+.venv/installed: .venv/bin/python requirements.lock requirements-build.lock pyproject.toml
+	@echo "Installing the service"
+	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	@echo "Installing what the tests need"
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+explorer:
+ifdef NPM
+	@$(MAKE) --no-print-directory $(EXPLORER) \
+		|| echo "The GraphiQL explorer could not be built; the service goes without"
+else
+	@echo "npm is not here: the GraphiQL explorer is not built"
+endif
+
+$(EXPLORER): $(EXPLORER_SOURCES)
+	@echo "Building the GraphiQL explorer"
+	@npm ci --prefix schema/graphiql --no-audit --no-fund --loglevel=error
+	@npm run build --prefix schema/graphiql --silent
+	@touch $@
