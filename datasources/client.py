@@ -11,7 +11,14 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from datasources.errors import ConfigurationError, ServiceUnavailable, StoreError, from_aws
+from datasources.attributes import decode_row
+from datasources.errors import (
+    ConfigurationError,
+    ServiceUnavailable,
+    StoreError,
+    from_aws,
+    from_cancellation,
+)
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -60,6 +67,13 @@ def as_store_error(error: Exception) -> StoreError:
     """The named error for what a client call raised."""
     if isinstance(error, ClientError):
         answer = error.response
+        if "CancellationReasons" in answer:
+            return from_cancellation(
+                [
+                    (reason.get("Code", "None"), decode_row(reason.get("Item", {})))  # type: ignore[arg-type]
+                    for reason in answer["CancellationReasons"]
+                ]
+            )
         return from_aws(
             answer["Error"].get("Code", "Unknown"),
             answer["Error"].get("Message", ""),

@@ -6,7 +6,8 @@ need to know only `code`, `retryable` and the message.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class CartographError(Exception):
@@ -52,7 +53,12 @@ class InvalidCursor(CartographError):
 
 
 class StoreError(CartographError):
-    """The store refused a call that should have been right: a defect, not a circumstance."""
+    """The store refused a call that should have been right: a defect, not a circumstance.
+
+    What is `patient` is tried again until the deadline and not just a few times.
+    """
+
+    patient: ClassVar[bool] = False
 
 
 class Throttled(StoreError):
@@ -80,6 +86,34 @@ class ConditionFailed(StoreError):
     """The condition of a write did not hold: an answer, not a fault."""
 
 
+class TransactionCancelled(StoreError):
+    """A transaction changed nothing because conditions did not hold: an answer, not a fault.
+
+    `rows` has, in the order of the actions, the row that each condition failed on: None where
+    it held, an empty row where there was none.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, Any] | None]) -> None:
+        super().__init__("The conditions of a transaction did not hold.")
+        self.rows = rows
+
+    def failed(self, position: int) -> bool:
+        """Whether the condition of the action at this position did not hold."""
+        return self.rows[position] is not None
+
+
+class Conflict(ServiceUnavailable):
+    """Other transactions held a row of this one until the deadline."""
+
+    patient = True
+
+
+class TransactionThrottled(Throttled):
+    """A row of a transaction was written too often until the deadline."""
+
+    patient = True
+
+
 # "Error handling with DynamoDB" in the Developer Guide lists the codes and which to retry.
 AWS_ERRORS: dict[str, type[StoreError]] = {
     "ConditionalCheckFailedException": ConditionFailed,
@@ -90,7 +124,14 @@ AWS_ERRORS: dict[str, type[StoreError]] = {
     "ProvisionedThroughputExceededException": Throttled,
     "RequestLimitExceeded": Throttled,
     "ThrottlingException": Throttled,
-    "TransactionInProgressException": Throttled,
+    "TransactionInProgressException": Conflict,
+}
+
+# The codes of CancellationReasons after which a transaction is tried again.
+CANCELLATIONS: dict[str, type[StoreError]] = {
+    "TransactionConflict": Conflict,
+    "ThrottlingError": TransactionThrottled,
+    "ProvisionedThroughputExceeded": TransactionThrottled,
 }
 
 
@@ -101,3 +142,19 @@ def from_aws(code: str, message: str, status: int) -> StoreError:
     if status >= 500:
         return ServiceUnavailable(message)
     return StoreError(f"{code}: {message}")
+
+
+def from_cancellation(reasons: Sequence[tuple[str, Mapping[str, Any]]]) -> StoreError:
+    """The error for a cancelled transaction; `reasons` are the code and the row of each action.
+
+    A condition that failed is the answer, whatever else stood in the way beside it.
+    """
+    codes = [code for code, _ in reasons]
+    if "ConditionalCheckFailed" in codes:
+        return TransactionCancelled(
+            [row if code == "ConditionalCheckFailed" else None for code, row in reasons]
+        )
+    for code in codes:
+        if kind := CANCELLATIONS.get(code):
+            return kind(f"The transaction was cancelled: {code}.")
+    return StoreError(f"The transaction was cancelled: {', '.join(codes)}.")

@@ -17,6 +17,7 @@ from datasources.client import CLIENT_ERRORS, as_store_error
 from datasources.errors import DeadlineExceeded, Throttled
 from datasources.items import Row
 from datasources.keys import EVERYTHING, PK, SK, Key, SortRange, partition_attribute, sort_attribute
+from datasources.writes import Action, encode_action
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -133,6 +134,21 @@ class Table:
                 attempt += 1
                 await self._pause(attempt, Throttled("The store left rows unwritten."))
 
+    async def transact(self, actions: Sequence[Action], *, token: str) -> None:
+        """All of the actions or none, each on a row of its own, at most 100.
+
+        `token` is the ClientRequestToken: chosen once, so that an attempt whose answer was lost
+        is not carried out twice. Raises TransactionCancelled where conditions did not hold;
+        conflicts with other transactions and throttling are tried again until the deadline.
+        """
+        answer = await self._call(
+            self.client.transact_write_items,
+            TransactItems=[encode_action(action, self.name) for action in actions],
+            ClientRequestToken=token,
+            ReturnConsumedCapacity="TOTAL",
+        )
+        self.meter.wrote(answer)
+
     async def _get_chunk(self, keys: Sequence[Key], consistent: bool) -> dict[Key, Row]:
         pending = [encode_row({PK: key.pk, SK: key.sk}) for key in keys]
         rows: dict[Key, Row] = {}
@@ -166,7 +182,7 @@ class Table:
                 raise DeadlineExceeded("The store did not answer within the deadline.") from None
             except CLIENT_ERRORS as raised:
                 error = as_store_error(raised)
-                if not error.retryable or attempt == ATTEMPTS:
+                if not error.retryable or (attempt == ATTEMPTS and not error.patient):
                     raise error from raised
                 await self._pause(attempt, error)
             else:
