@@ -27,6 +27,9 @@ _SCALES = {
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
 }
 
+# The defaults of folders that are the user's own, as the XDG specification has them.
+_HOMES = {"state_dir": "~/.local/state/cartograph", "cache_dir": "~/.cache/cartograph"}
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 SecretsCommaSeparated = Annotated[tuple[SecretStr, ...], NoDecode]
 
@@ -61,11 +64,6 @@ class Settings(BaseSettings):
         description="comma-separated secrets of 16 characters or more; the first encrypts, "
         "all decrypt (embedded: one is made at start)",
     )
-    redis_url: str | None = Field(
-        None,
-        pattern=r"^(redis|rediss|unix)://",
-        description="broker that fans changes out to several instances",
-    )
     tenants: CommaSeparated = Field(
         ("default",),
         description="comma-separated tenant names; the first serves callers who name none",
@@ -74,10 +72,10 @@ class Settings(BaseSettings):
         "JPY", pattern=r"^[A-Z]{3}$", description="the store's one currency (ISO 4217)"
     )
     introspection: bool = Field(
-        True, description="whether the schema may be asked for (default: true for embedded)"
+        True, description="whether the schema may be asked for; false unless embedded"
     )
     graphiql: bool = Field(
-        True, description="whether browsers get the explorer (default: true for embedded)"
+        True, description="whether browsers get the explorer; false unless embedded"
     )
     allowed_origins: CommaSeparated = Field((), description="CORS and websocket origins")
     shards: int = Field(4, ge=1, le=64, description="write shards of the lists over everything")
@@ -199,8 +197,12 @@ def describe() -> list[tuple[str, str, str]]:
         default = field.get_default(call_default_factory=False)
         if isinstance(default, tuple):
             default = ",".join(map(str, default))
-        shown = "" if default is None or field.default_factory else str(default)
-        rows.append((PREFIX + name.upper(), shown or "none", field.description or ""))
+        elif isinstance(default, bool):
+            default = str(default).lower()
+        elif name in _HOMES:
+            default = _HOMES[name]
+        shown = "none" if default in {None, ""} else str(default)
+        rows.append((PREFIX + name.upper(), shown, field.description or ""))
     return rows
 
 
