@@ -174,6 +174,7 @@ def compose(
         currency=Currency(settings.currency, settings.currency_scale),
         cursors=CursorCodec(cursor_keys(settings)),
         deadline=settings.deadline,
+        write_deadline=settings.write_deadline,
         read_budget=settings.read_budget,
         now=lambda: datetime.now(UTC),
     )
@@ -270,6 +271,7 @@ async def create_table(settings: Settings, _arguments: argparse.Namespace) -> No
 
 async def seed(settings: Settings, arguments: argparse.Namespace) -> None:
     keep_rows(settings)
+    say("Drawing the data")
     shop = generate(
         Keys(settings.tenants[0], settings.shards),
         users=arguments.users,

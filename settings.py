@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     deadline: float = Field(
         5.0, gt=0, le=60, description="seconds from a request's arrival to its answer"
     )
+    write_deadline: float = Field(
+        8.0, gt=0, le=60, description="the same for a mutation"
+    )
     read_budget: int = Field(
         2_000, ge=100, description="rows read at most to fill one page of a filtered list"
     )

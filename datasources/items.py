@@ -80,6 +80,7 @@ class User(Item):
     phone_number: str | None = None
     profile_image_url: str | None = None
     status: UserStatus = UserStatus.ACTIVE
+    version: int = 1
     created_at: Moment
     updated_at: Moment
 
@@ -96,7 +97,11 @@ class Category(Item):
 
 
 class Product(Item):
-    """`histogram` is the number of reviews with 1, 2, 3, 4 and 5 stars."""
+    """`histogram` is the number of reviews with 1, 2, 3, 4 and 5 stars.
+
+    `version` counts edits: neither stock that is sold nor a rating raises it, or whoever edits
+    a popular product would never have the latest.
+    """
 
     id: str
     name: str
@@ -184,6 +189,28 @@ class Purchased(Item):
 
     user_id: str
     product_id: str
+    at: Moment
+
+
+class Idempotency(Item):
+    """What an operation came to the first time its key was used.
+
+    `fingerprint` is the SHA-256 of the canonical input, `result` the ID of what was made, and
+    `ttl`, in epoch seconds, the end of the record's life.
+    """
+
+    fingerprint: str
+    result: str
+    ttl: int
+
+
+class Audit(Item):
+    """That something was done to somebody's data, by whom and why; never the data itself."""
+
+    subject: str
+    action: str
+    actor: str
+    reason: str | None = None
     at: Moment
 
 

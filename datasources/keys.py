@@ -18,6 +18,9 @@ SK = "SK"
 GSI1 = "GSI1"
 GSI2 = "GSI2"
 GSI3 = "GSI3"  # projects its keys only
+TTL = "ttl"  # epoch seconds, after which the store may remove the row
+# Marks a row of a bulk load: what counts it does so already, nothing follows from its insert.
+LOADED = "loaded"
 
 # Above every character that a key holds: DynamoDB compares UTF-8 bytes.
 _LAST = "\U0010ffff"
@@ -123,6 +126,28 @@ def _edge(bound: datetime) -> str:
     return timestamp(bound) + (_LAST if bound.microsecond % 1000 else "")
 
 
+def tenant_of(pk: str) -> str:
+    """The tenant whose partition this is."""
+    return pk.partition("#")[0]
+
+
+# Rows of the system table, which are no tenant's.
+
+
+def checkpoint(stream: str, shard: str) -> Key:
+    """How far a shard of a stream, named by its ARN, has been followed."""
+    return Key(f"STREAM#{stream}", f"SHARD#{shard}")
+
+
+def checkpoints(stream: str) -> tuple[str, SortRange]:
+    return f"STREAM#{stream}", SortRange.beginning_with("SHARD#")
+
+
+def handled(event_id: str, reaction: str) -> Key:
+    """That a reaction to an event of the stream has had its effect."""
+    return Key(f"EVENT#{event_id}", f"HANDLED#{reaction}")
+
+
 def _escape(text: str) -> str:
     return text.replace("%", "%25").replace("#", "%23")
 
@@ -166,6 +191,13 @@ class Keys:
 
     def purchased(self, user_id: str, product_id: str) -> Key:
         return Key(self._user(user_id), f"PURCHASED#{product_id}")
+
+    def idempotency(self, user_id: str, operation: str, key: str) -> Key:
+        scope = "#".join(map(_escape, (user_id, operation, key)))
+        return Key(f"{self.tenant}#IDEMPOTENCY#{scope}", "RESULT")
+
+    def audit(self, subject: str, at: datetime, action: str) -> Key:
+        return Key(f"{self.tenant}#AUDIT#{_escape(subject)}", f"{timestamp(at)}#{action}")
 
     # Partitions of the table itself.
 

@@ -78,18 +78,24 @@ class QueryPage:
 
 @dataclass
 class Table:
-    """`deadline` is in seconds of the event loop's clock."""
+    """`deadline` is in seconds of the event loop's clock.
+
+    A `consistent` table reads its rows strongly consistent, for operations that write; an index
+    cannot be read so.
+    """
 
     client: DynamoDBClient
     name: str
     deadline: float
     meter: Meter = field(default_factory=Meter)
+    consistent: bool = False
     jitter: Callable[[float, float], float] = random.uniform
 
     async def batch_get(self, keys: Iterable[Key], *, consistent: bool = False) -> dict[Key, Row]:
         """The rows that exist, by key: calls of 100 keys side by side, none asked for twice."""
         wanted = list(dict.fromkeys(keys))
         chunks = [wanted[i : i + BATCH_GET_KEYS] for i in range(0, len(wanted), BATCH_GET_KEYS)]
+        consistent = consistent or self.consistent
         found = await gather(*(self._get_chunk(chunk, consistent) for chunk in chunks))
         return {key: row for rows in found for key, row in rows.items()}
 
@@ -107,7 +113,7 @@ class Table:
             **_query_parameters(query),
             TableName=self.name,
             Limit=limit,
-            ConsistentRead=consistent,
+            ConsistentRead=consistent or (self.consistent and query.index is None),
             ReturnConsumedCapacity="TOTAL",
             **({"ExclusiveStartKey": start} if start else {}),
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from datasources.cursor import CursorCodec
+from datasources.ids import uuid7
 from datasources.items import User, UserStatus
 from datasources.keys import Keys, timestamp
 from datasources.table import Table
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 class Shop:
     """What all operations share, made once by the composition root.
 
-    `deadline` is in seconds, `read_budget` in rows, `now` gives the time in UTC.
+    Deadlines are in seconds, `read_budget` in rows; `now` gives the time in UTC,
+    `random_bits` so many random bits as an integer.
     """
 
     client: DynamoDBClient
@@ -33,12 +36,20 @@ class Shop:
     currency: Currency
     cursors: CursorCodec
     deadline: float
+    write_deadline: float = 8.0
     read_budget: int
     now: Callable[[], datetime]
+    random_bits: Callable[[int], int] = secrets.randbits
 
     def operation(self, principal: Principal, request_id: str, *, writes: bool) -> Context:
         """A fresh context, with loaders of its own; the deadline counts from now."""
-        table = Table(self.client, self.table, asyncio.get_running_loop().time() + self.deadline)
+        seconds = self.write_deadline if writes else self.deadline
+        table = Table(
+            self.client,
+            self.table,
+            asyncio.get_running_loop().time() + seconds,
+            consistent=writes,
+        )
         keys = Keys(principal.tenant, self.shards)
         return Context(
             shop=self,
@@ -60,6 +71,15 @@ class Context:
     keys: Keys
     table: Table
     loaders: Loaders
+
+    def new_id(self, moment: datetime) -> str:
+        """A UUIDv7 of a time."""
+        return uuid7(int(moment.timestamp() * 1000), self.shop.random_bits)
+
+    def now(self) -> datetime:
+        """The time, in whole milliseconds, as rows have it."""
+        moment = self.shop.now()
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
     def profile(self) -> Awaitable[User | None]:
         """The caller's own profile; None for anonymous callers and those who have none yet."""

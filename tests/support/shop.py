@@ -94,6 +94,7 @@ class TestShop:
             currency=Currency("JPY", 0),
             cursors=CursorCodec([CURSOR_KEY]),
             deadline=20,
+            write_deadline=20,
             read_budget=2_000,
             now=lambda: NOW,
         )
