@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aioboto3
 from aiobotocore.config import AioConfig
@@ -36,11 +36,37 @@ class Endpoint:
     local: bool = False
 
 
+class StreamsClient(Protocol):
+    """What is used of the DynamoDB Streams API. `exceptions` has its error codes as classes."""
+
+    exceptions: Any
+
+    async def describe_stream(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def get_shard_iterator(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def get_records(self, **parameters: Any) -> dict[str, Any]: ...
+
+
 @asynccontextmanager
 async def open_client(endpoint: Endpoint) -> AsyncIterator[DynamoDBClient]:
-    """A DynamoDB client, closed at the end of the block.
+    """A DynamoDB client, closed at the end of the block."""
+    async with _open("dynamodb", endpoint) as client:
+        yield cast("DynamoDBClient", client)
 
-    Retries are the table's business (one layer), so the client makes a single attempt, with
+
+@asynccontextmanager
+async def open_streams_client(endpoint: Endpoint) -> AsyncIterator[StreamsClient]:
+    """A client of the tables' streams, closed at the end of the block."""
+    async with _open("dynamodbstreams", endpoint) as client:
+        yield cast("StreamsClient", client)
+
+
+@asynccontextmanager
+async def _open(service: str, endpoint: Endpoint) -> AsyncIterator[object]:
+    """A client of a service.
+
+    Retries are the caller's business (one layer), so the client makes a single attempt, with
     1 s to connect and 2 s to read; a local store, which does one thing after another, gets 30 s.
     It waits for a pooled connection without limit: the caller's deadline bounds that.
     """
@@ -56,7 +82,7 @@ async def open_client(endpoint: Endpoint) -> AsyncIterator[DynamoDBClient]:
     )
     session = aioboto3.Session(region_name=endpoint.region, **credentials)
     try:
-        context = session.client("dynamodb", endpoint_url=endpoint.url, config=config)
+        context = session.client(service, endpoint_url=endpoint.url, config=config)
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError(f"The store cannot be addressed: {error}") from None
     async with context as client:

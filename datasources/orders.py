@@ -1,9 +1,11 @@
-"""Orders: their rows, and the lists of a customer's, of a status, and of a range of time."""
+"""Orders: their rows, the lists of a customer's, of a status and of a range of time, and how
+they are written."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +25,7 @@ from datasources.keys import (
 )
 from datasources.listing import Batch, Bound, Listing
 from datasources.table import Query, Table, gather
+from datasources.writes import ABSENT, Put, same_version
 
 _START_OF_MONTH = "-01T00:00:00.000Z"  # behind `yyyy-mm`
 
@@ -47,6 +50,15 @@ def purchased_rows(keys: Keys, order: Order, at: datetime) -> list[dict[str, Any
         mark = Purchased(user_id=order.user_id, product_id=product_id, at=at)
         rows.append({PK: pk, SK: sk, **mark.to_attributes()})
     return rows
+
+
+def create(keys: Keys, order: Order) -> Put:
+    return Put(row(keys, order), ABSENT)
+
+
+def replace(keys: Keys, before: Order, after: Order) -> Put:
+    """Puts the order in place of the version read."""
+    return Put(row(keys, after), same_version(before.version))
 
 
 async def by_number(table: Table, keys: Keys, number: str) -> Row | None:
@@ -135,7 +147,9 @@ class MonthlyListing(Listing):
         if month:
             edge = SortRange.beginning_with(month)
             bounds = (
-                replace(bounds, high=edge.low) if descending else replace(bounds, low=edge.high)
+                dataclasses.replace(bounds, high=edge.low)
+                if descending
+                else dataclasses.replace(bounds, low=edge.high)
             )
         if bounds.is_empty:
             return None

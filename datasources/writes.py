@@ -31,12 +31,18 @@ ABSENT = Condition("attribute_not_exists(#pk)", {"#pk": PK})
 PRESENT = Condition("attribute_exists(#pk)", {"#pk": PK})
 
 
+def same_version(version: int) -> Condition:
+    """That nobody has written the row since this version of it was read."""
+    return Condition("#version = :read", {"#version": "version"}, {":read": version})
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Writes a whole row in place of what is there."""
+    """Writes a whole row in place of what is there, in another `table` where one is named."""
 
     row: Row
     condition: Condition | None = None
+    table: str | None = None
 
     @property
     def key(self) -> Key:
@@ -81,6 +87,7 @@ def encode_action(action: Action, table: str) -> dict[str, Any]:
         body["ConditionExpression"] = condition.expression
         body["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     if isinstance(action, Put):
+        body["TableName"] = action.table or table
         body["Item"] = encode_row(action.row)
     else:
         body["Key"] = encode_row({PK: action.key.pk, SK: action.key.sk})

@@ -171,6 +171,10 @@ class AdjustInventory(Input):
     reason: Note | None = None
     idempotency_key: IdempotencyKey | None = None
 
+    def canonical(self) -> str:
+        """One text for one input, the key left out; what its fingerprint is made of."""
+        return self.model_dump_json(exclude={"idempotency_key"}, by_alias=True)
+
 
 # --- orders ---------------------------------------------------------------------------------
 
@@ -195,6 +199,10 @@ class PlaceOrder(Input):
     items: Annotated[list[OrderItem], Field(min_length=1, max_length=MOST_LINES)]
     shipping_address: Address | None = None
     idempotency_key: IdempotencyKey
+
+    def canonical(self) -> str:
+        """One text for one input, the key left out; what its fingerprint is made of."""
+        return self.model_dump_json(exclude={"idempotency_key"}, by_alias=True)
 
 
 class CancelOrder(Input):

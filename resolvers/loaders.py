@@ -110,6 +110,11 @@ class Loaders:
         self.items = ItemLoader(table, consistent=consistent)
         self.pages = PageLoader(table, self.items, read_budget=read_budget)
 
+    def forget(self) -> None:
+        """Drops what was loaded, since it has been written over."""
+        self.items.clear_all()
+        self.pages.clear_all()
+
     def user(self, user_id: str) -> Awaitable[User | None]:
         return cast("Awaitable[User | None]", self.items.load(self._keys.user(user_id)))
 

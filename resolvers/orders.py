@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import datetime
 
-from datasources import orders
-from datasources.errors import BadUserInput
-from datasources.items import Order, OrderLine, OrderStatus, Product, User, UserStatus, from_row
-from resolvers import global_ids
+from datasources import orders, products
+from datasources.errors import BadUserInput, TransactionCancelled
+from datasources.items import (
+    Order,
+    OrderLine,
+    OrderStatus,
+    Product,
+    StatusChange,
+    User,
+    UserStatus,
+    from_row,
+)
+from datasources.writes import Action, Put
+from resolvers import global_ids, inputs
 from resolvers.connection import Connection, Window, connect
 from resolvers.context import Context
-from resolvers.permissions import require_staff, visible_order, visible_product, visible_user
+from resolvers.errors import UserErrorCode, rejected
+from resolvers.permissions import (
+    authorize,
+    require_staff,
+    visible_order,
+    visible_product,
+    visible_user,
+)
+from resolvers.writing import Raced, again, commit
 
 # Where staff may take an order, in the order a shop would offer it.
 TRANSITIONS: dict[OrderStatus, tuple[OrderStatus, ...]] = {
@@ -22,6 +41,8 @@ TRANSITIONS: dict[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.CANCELLED: (),
     OrderStatus.REFUNDED: (),
 }
+
+FINISHED = frozenset((OrderStatus.DELIVERED, OrderStatus.CANCELLED, OrderStatus.REFUNDED))
 
 
 async def order(context: Context, user_id: str, order_id: str) -> Order | None:
@@ -73,3 +94,97 @@ async def customer(context: Context, order: Order) -> User | None:
 
 async def product_of(context: Context, line: OrderLine) -> Product | None:
     return visible_product(context.principal, await context.loaders.product(line.product_id))
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+async def cancel_order(context: Context, wanted: inputs.CancelOrder) -> Order:
+    """Puts the stock back once: the version read guards it. Of a cancelled order nothing is
+    changed, and that is no error."""
+
+    async def attempt() -> Order:
+        order = await _writable(context, "cancelOrder", wanted.id)
+        if order.status is OrderStatus.CANCELLED:
+            return order
+        allowed = TRANSITIONS[order.status] if context.principal.is_staff else ()
+        if order.status is not OrderStatus.PENDING and OrderStatus.CANCELLED not in allowed:
+            raise rejected(
+                UserErrorCode.INVALID_TRANSITION,
+                f"an order that is {order.status} cannot be cancelled",
+                "id",
+            )
+        return await _move(context, order, OrderStatus.CANCELLED, wanted.reason)
+
+    return await again(context, attempt)
+
+
+async def advance_order(context: Context, wanted: inputs.AdvanceOrder) -> Order:
+    """Along the state machine only; with `expectedVersion` only from that version."""
+
+    async def attempt() -> Order:
+        order = await _writable(context, "advanceOrder", wanted.id)
+        if wanted.expected_version not in {None, order.version}:
+            raise rejected(
+                UserErrorCode.VERSION_CONFLICT,
+                f"the order is at version {order.version}: read it again",
+                "expectedVersion",
+            )
+        if wanted.to is OrderStatus.CANCELLED or wanted.to not in TRANSITIONS[order.status]:
+            raise rejected(
+                UserErrorCode.INVALID_TRANSITION,
+                f"an order does not go from {order.status} to {wanted.to} here",
+                "to",
+            )
+        return await _move(context, order, wanted.to, wanted.note)
+
+    return await again(context, attempt)
+
+
+async def _writable(context: Context, mutation: str, order_id: tuple[str, ...]) -> Order:
+    """The order, to a caller who may call the mutation; NOT_FOUND for what they may not see."""
+    _, found = await asyncio.gather(authorize(context, mutation), context.loaders.order(*order_id))
+    order = await visible_order(context, found)
+    if order is None:
+        raise rejected(UserErrorCode.NOT_FOUND, "there is no such order", "id")
+    return order
+
+
+async def _move(context: Context, order: Order, to: OrderStatus, note: str | None) -> Order:
+    """One step of an order, with all that belongs to it, in one transaction."""
+    now = context.now()
+    customer = await context.loaders.user(order.user_id)
+    erased = customer is not None and customer.status is UserStatus.DELETED
+    after = order.model_copy(
+        update={
+            "status": to,
+            "history": (*order.history, StatusChange(status=to, at=now, note=note)),
+            "updated_at": now,
+            "version": order.version + 1,
+            # Of an erased customer an order keeps its address only until it is finished.
+            **({"shipping_address": None} if erased and to in FINISHED else {}),
+        }
+    )
+    actions: list[Action] = [orders.replace(context.keys, order, after)]
+    if to is OrderStatus.DELIVERED:
+        actions += map(Put, orders.purchased_rows(context.keys, after, now))
+    if to is OrderStatus.CANCELLED:
+        actions += await _put_back(context, order)
+    try:
+        await commit(context, actions)
+    except TransactionCancelled:
+        raise Raced from None
+    return after
+
+
+async def _put_back(context: Context, order: Order) -> list[Action]:
+    """The stock of each product; one that is gone has none to be put back to."""
+    quantities: Counter[str] = Counter()
+    for line in order.items:
+        quantities[line.product_id] += line.quantity
+    found = await asyncio.gather(*map(context.loaders.product, quantities))
+    return [
+        products.put_back(context.keys, product.id, quantities[product.id])
+        for product in found
+        if product is not None
+    ]

@@ -1,6 +1,8 @@
-"""Who may see what. Every rule about reading stands here, and nowhere else."""
+"""Who may see what, and who may write. The rules stand here, and nowhere else."""
 
 from __future__ import annotations
+
+from enum import Enum
 
 from datasources.items import Order, Product, ProductStatus, User, UserStatus
 from resolvers.context import Context
@@ -52,3 +54,63 @@ async def visible_order(context: Context, order: Order | None) -> Order | None:
     if order.user_id != principal.user_id or await context.is_erased():
         return None
     return order
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+class Writer(Enum):
+    """Who may call a mutation at all; what they may change is the mutation's own question."""
+
+    STAFF = "staff"
+    ACCOUNT = "callers with an active account"
+    ACCOUNT_OR_STAFF = "callers with an active account, and staff"
+    ERASER = "callers with an account, erased ones too, and staff"
+    NEWCOMER = "callers who have no account yet, and staff"
+
+
+MUTATIONS: dict[str, Writer] = {
+    "createUser": Writer.NEWCOMER,
+    "updateUser": Writer.ACCOUNT_OR_STAFF,
+    "setUserStatus": Writer.STAFF,
+    "deleteUser": Writer.ERASER,
+    "createCategory": Writer.STAFF,
+    "updateCategory": Writer.STAFF,
+    "createProduct": Writer.STAFF,
+    "updateProduct": Writer.STAFF,
+    "adjustInventory": Writer.STAFF,
+    "placeOrder": Writer.ACCOUNT,
+    "cancelOrder": Writer.ACCOUNT_OR_STAFF,
+    "advanceOrder": Writer.STAFF,
+    "addReview": Writer.ACCOUNT,
+    "updateReview": Writer.ACCOUNT,
+    "deleteReview": Writer.ACCOUNT_OR_STAFF,
+}
+
+
+def admit(principal: Principal, mutation: str) -> None:
+    """Turns away, before anything is read, who cannot be meant whatever their account says."""
+    if principal.is_anonymous:
+        raise Unauthenticated("Only signed-in callers may write: send a token.")
+    if MUTATIONS[mutation] is Writer.STAFF:
+        require_staff(principal)
+
+
+async def authorize(context: Context, mutation: str) -> User | None:
+    """The caller's profile, once it is clear that an account like it may call the mutation.
+
+    Suspended accounts write nothing, staff's neither.
+    """
+    admit(context.principal, mutation)
+    profile = await context.profile()
+    writer, status = MUTATIONS[mutation], profile.status if profile else None
+    if status is UserStatus.SUSPENDED:
+        raise Forbidden("This account is suspended: it may read, and write nothing.")
+    if status is UserStatus.DELETED and writer not in {Writer.ERASER, Writer.NEWCOMER}:
+        raise Forbidden("This account is erased.")
+    may_lack_one = writer in {Writer.STAFF, Writer.NEWCOMER} or (
+        writer is not Writer.ACCOUNT and context.principal.is_staff
+    )
+    if profile is None and not may_lack_one:
+        raise Forbidden("This needs an account: createUser makes one.")
+    return profile

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from datasources import products, reviews
-from datasources.errors import BadUserInput
-from datasources.items import Category, Product, ProductStatus, Review
+from datasources import idempotency, products, reviews
+from datasources.errors import BadUserInput, TransactionCancelled
+from datasources.items import Category, Idempotency, Product, ProductStatus, Review
 from datasources.listing import Listing
-from resolvers import global_ids
+from datasources.writes import PRESENT, Action, Check, Put
+from resolvers import global_ids, inputs
 from resolvers.connection import Connection, Window, connect
 from resolvers.context import Context
-from resolvers.permissions import require_listable, visible_product
+from resolvers.errors import UserErrorCode, rejected
+from resolvers.formats import MOST_STOCK
+from resolvers.permissions import authorize, require_listable, visible_product
+from resolvers.writing import Raced, again, commit
 
 
 class ProductOrderField(StrEnum):
@@ -111,3 +115,116 @@ async def viewer_review(context: Context, product: Product) -> Review | None:
         context.is_erased(), context.loaders.review_by(user_id, product.id)
     )
     return None if erased else review
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+async def create_product(context: Context, wanted: inputs.CreateProduct) -> Product:
+    await authorize(context, "createProduct")
+    now = context.now()
+    given = wanted.model_dump(exclude={"price", "category_id"})
+    made = Product(
+        id=context.new_id(now),
+        price=wanted.price.minor,
+        category=wanted.category_id[0] if wanted.category_id else None,
+        created_at=now,
+        updated_at=now,
+        **given,
+    )
+    await _write(context, products.create(context.keys, made), made.category)
+    return made
+
+
+async def update_product(context: Context, wanted: inputs.UpdateProduct) -> Product:
+    """Changes what is given, and every index with it."""
+
+    async def attempt() -> Product:
+        _, before = await asyncio.gather(
+            authorize(context, "updateProduct"), context.loaders.product(*wanted.id)
+        )
+        if before is None:
+            raise rejected(UserErrorCode.NOT_FOUND, "there is no such product", "id")
+        if wanted.expected_version not in {None, before.version}:
+            raise rejected(
+                UserErrorCode.VERSION_CONFLICT,
+                f"the product is at version {before.version}: read it again",
+                "expectedVersion",
+            )
+        changes = wanted.changes()
+        if "price" in changes:
+            changes["price"] = wanted.price.minor
+        if "category_id" in changes:
+            slug = changes.pop("category_id")
+            changes["category"] = slug and slug[0]
+        after = before.model_copy(
+            update={**changes, "version": before.version + 1, "updated_at": context.now()}
+        )
+        moved = after.category if after.category != before.category else None
+        await _write(context, products.update(context.keys, before, after), moved)
+        return after
+
+    return await again(context, attempt)
+
+
+async def adjust_inventory(context: Context, wanted: inputs.AdjustInventory) -> Product:
+    """Changes the stock by a difference, never below zero, once for each key."""
+    await authorize(context, "adjustInventory")
+    (product_id,) = wanted.product_id
+    actions: list[Action] = [
+        products.adjust(context.keys, product_id, wanted.delta, most=MOST_STOCK)
+    ]
+    if wanted.idempotency_key is not None:
+        actions.append(_claim(context, wanted, wanted.idempotency_key))
+    try:
+        await commit(context, actions)
+    except TransactionCancelled as cancelled:
+        _explain(wanted, cancelled)
+    product = await context.loaders.product(product_id)
+    if product is None:
+        raise rejected(UserErrorCode.NOT_FOUND, "there is no such product", "productId")
+    return product
+
+
+def _claim(context: Context, wanted: inputs.AdjustInventory, idempotency_key: str) -> Put:
+    caller = context.principal.user_id or ""
+    return idempotency.record(
+        context.keys.idempotency(caller, "adjustInventory", idempotency_key),
+        fingerprint=idempotency.fingerprint(wanted.canonical()),
+        result=wanted.product_id[0],
+        now=context.now(),
+    )
+
+
+def _explain(wanted: inputs.AdjustInventory, cancelled: TransactionCancelled) -> None:
+    """Nothing to say where the key had made this very change; Rejected otherwise."""
+    if len(cancelled.rows) > 1 and cancelled.failed(1):
+        before = Idempotency.model_validate(cancelled.rows[1])
+        if before.fingerprint == idempotency.fingerprint(wanted.canonical()):
+            return
+        raise rejected(
+            UserErrorCode.IDEMPOTENCY_KEY_REUSED,
+            "this key has made another change: take a new one for each change",
+            "idempotencyKey",
+        ) from None
+    if not cancelled.rows[0]:
+        raise rejected(UserErrorCode.NOT_FOUND, "there is no such product", "productId") from None
+    stock = Product.model_validate(cancelled.rows[0]).inventory
+    if stock + wanted.delta < 0:
+        raise rejected(UserErrorCode.OUT_OF_STOCK, f"only {stock} left", "delta") from None
+    raise rejected(
+        UserErrorCode.INVALID, f"the stock may be {MOST_STOCK} at most", "delta"
+    ) from None
+
+
+async def _write(context: Context, action: Action, category: str | None) -> None:
+    """One write of a product; a category that it comes into must be there."""
+    checks = [Check(context.keys.category(category), PRESENT)] if category else []
+    try:
+        await commit(context, [action, *checks])
+    except TransactionCancelled as cancelled:
+        if checks and cancelled.failed(1):
+            raise rejected(
+                UserErrorCode.NOT_FOUND, "there is no such category", "categoryId"
+            ) from None
+        raise Raced from None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Sequence
 
 from datasources import orders, reviews, users
-from datasources.items import OrderStatus, User, UserStatus
-from resolvers import global_ids
+from datasources.errors import TransactionCancelled
+from datasources.items import Audit, OrderStatus, User, UserStatus
+from datasources.writes import Action, Put
+from resolvers import global_ids, inputs
 from resolvers.connection import Connection, Window, connect
 from resolvers.context import Context
-from resolvers.permissions import require_self_or_staff, require_staff, visible_user
+from resolvers.errors import Forbidden, Rejected, UserError, UserErrorCode, rejected
+from resolvers.permissions import authorize, require_self_or_staff, require_staff, visible_user
+from resolvers.writing import Raced, again, commit
 
 
 async def viewer(context: Context) -> User | None:
@@ -55,3 +60,159 @@ async def orders_of(
 def reviews_by(context: Context, user: User, window: Window) -> Awaitable[Connection]:
     listing = reviews.by_user(context.keys, "User.reviews", user.id)
     return connect(context, listing, window)
+
+
+# --- writing --------------------------------------------------------------------------------
+
+
+async def create_user(context: Context, wanted: inputs.CreateUser) -> User:
+    """The caller's own profile, or for staff anybody's; email and username must be free."""
+    principal = context.principal
+    if wanted.subject is not None and not principal.is_staff:
+        raise Forbidden("Only staff may make a profile for somebody else.")
+    await authorize(context, "createUser")
+    now = context.now()
+    subject = wanted.subject or (context.new_id(now) if principal.is_staff else principal.user_id)
+    user = User(
+        id=subject or "",
+        created_at=now,
+        updated_at=now,
+        **wanted.model_dump(exclude={"subject"}),
+    )
+    actions = users.create(context.keys, user)
+    try:
+        await commit(context, actions)
+    except TransactionCancelled as cancelled:
+        raise _taken(context, user, cancelled, actions) from None
+    return user
+
+
+async def update_user(context: Context, wanted: inputs.UpdateUser) -> User:
+    """Changes what is given; an email or username that changes is exchanged whole or not."""
+
+    async def attempt() -> User:
+        before = await _editable(context, "updateUser", wanted.id)
+        changes = wanted.changes()
+        now = context.now()
+        after = before.model_copy(
+            update={**changes, "version": before.version + 1, "updated_at": now}
+        )
+        if context.keys.email(after.email or "") != context.keys.email(before.email or ""):
+            after = after.model_copy(update={"email_verified": False})
+        return await _replace(context, before, after)
+
+    return await again(context, attempt)
+
+
+async def set_user_status(context: Context, wanted: inputs.SetUserStatus) -> User:
+    """ACTIVE or SUSPENDED; erasing is `deleteUser`'s."""
+    if wanted.status is UserStatus.DELETED:
+        raise rejected(
+            UserErrorCode.INVALID, "should be ACTIVE or SUSPENDED: see deleteUser", "status"
+        )
+
+    async def attempt() -> User:
+        before = await _editable(context, "setUserStatus", wanted.id)
+        if before.status is wanted.status:
+            return before
+        update = {
+            "status": wanted.status,
+            "version": before.version + 1,
+            "updated_at": context.now(),
+        }
+        return await _replace(context, before, before.model_copy(update=update))
+
+    return await again(context, attempt)
+
+
+async def delete_user(context: Context, wanted: inputs.DeleteUser) -> str:
+    """Erases the personal data and records that it was erased, both or neither; the ID of the
+    user. Of an erased user it changes nothing, and that is no error."""
+
+    async def attempt() -> str:
+        before = await _named(context, "deleteUser", wanted.id)
+        if before.status is UserStatus.DELETED:
+            return global_ids.of(before)
+        now = context.now()
+        stub = User(
+            id=before.id,
+            username=f"deleted-{context.shop.random_bits(32):08x}",
+            status=UserStatus.DELETED,
+            version=before.version + 1,
+            created_at=before.created_at,
+            updated_at=now,
+        )
+        entry = Audit(
+            subject=before.id,
+            action="ERASED",
+            actor=context.principal.user_id or "",
+            reason=wanted.reason,
+            at=now,
+        )
+        actions = users.replace(context.keys, before, stub)
+        try:
+            await commit(context, [*actions, users.audit(context.keys, entry)])
+        except TransactionCancelled:
+            raise Raced from None
+        return global_ids.of(stub)
+
+    return await again(context, attempt)
+
+
+async def _named(context: Context, mutation: str, user_id: tuple[str, ...] | None) -> User:
+    """The user that is named, else the caller; NOT_FOUND for whom the caller may not see,
+    FORBIDDEN for whom they may not change."""
+    principal = context.principal
+    (wanted,) = user_id or (principal.user_id or "",)
+    profile, found = await asyncio.gather(
+        authorize(context, mutation), context.loaders.user(wanted)
+    )
+    own = profile is not None and profile.id == wanted
+    user = found if own else visible_user(principal, found)
+    if user is None:
+        raise rejected(UserErrorCode.NOT_FOUND, "there is no such user", "id")
+    require_self_or_staff(principal, user.id)
+    return user
+
+
+async def _editable(context: Context, mutation: str, user_id: tuple[str, ...] | None) -> User:
+    user = await _named(context, mutation, user_id)
+    if user.status is UserStatus.DELETED:
+        raise rejected(UserErrorCode.INVALID, "this account is erased", "id")
+    return user
+
+
+async def _replace(context: Context, before: User, after: User) -> User:
+    actions = users.replace(context.keys, before, after)
+    try:
+        await commit(context, actions)
+    except TransactionCancelled as cancelled:
+        if cancelled.failed(0):
+            raise Raced from None
+        raise _taken(context, after, cancelled, actions) from None
+    return after
+
+
+def _taken(
+    context: Context, user: User, cancelled: TransactionCancelled, actions: Sequence[Action]
+) -> Rejected | Raced:
+    """Which of the rows that must be free were not; Raced where it was another."""
+    meanings = {
+        context.keys.user(user.id): (UserErrorCode.ALREADY_EXISTS, "this profile exists", None),
+        context.keys.username(user.username): (
+            UserErrorCode.USERNAME_TAKEN,
+            "this username is taken",
+            ("input", "username"),
+        ),
+        context.keys.email(user.email or ""): (
+            UserErrorCode.EMAIL_TAKEN,
+            "this email address is taken",
+            ("input", "email"),
+        ),
+    }
+    errors = [
+        UserError(*meanings[action.key])
+        for position, action in enumerate(actions)
+        if cancelled.failed(position) and isinstance(action, Put)
+    ]
+    return Rejected(*errors) if errors else Raced()

@@ -6,6 +6,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from schema.categories import Category
+from schema.mutation import Mutation
 from schema.orders import Order
 from schema.products import Product
 from schema.query import Query
@@ -17,6 +18,7 @@ from schema.users import User
 def build_schema() -> strawberry.Schema:
     return strawberry.Schema(
         query=Query,
+        mutation=Mutation,
         types=[User, Category, Product, Order, Review],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

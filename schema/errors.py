@@ -18,12 +18,6 @@ log = logging.getLogger(__name__)
 INTERNAL = "INTERNAL_SERVER_ERROR"
 
 
-class QueryTooComplex(CartographError):
-    """A document over one of the limits; the message says which."""
-
-    code = "QUERY_TOO_COMPLEX"
-
-
 def refusal(code: str, message: str, **extensions: object) -> GraphQLError:
     """An error of a request that did not run."""
     return GraphQLError(message, extensions={"code": code, **extensions})

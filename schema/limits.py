@@ -34,6 +34,10 @@ from resolvers.connection import DEFAULT_SIZE, LARGEST_SIZE
 # Lists inside an object, and how long they can be.
 LIST_SIZES = {("Order", "items"): 50}
 
+# A document of few tokens can cost more than any machine counts to; JSON's numbers are exact
+# up to here, and no limit lies beyond.
+MOST = 2**53 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -50,7 +54,8 @@ def cost_of(
 ) -> int:
     """The cost of a valid operation with its variables, as they were coerced."""
     root = schema.get_root_type(operation.operation)
-    return _Estimate(schema, document, variables).selections(operation.selection_set, root)
+    cost = _Estimate(schema, document, variables).selections(operation.selection_set, root)
+    return min(cost, MOST)
 
 
 class _Estimate:

@@ -171,13 +171,14 @@ class Executor:
                 hide_suggestions=not self._introspection,
                 allow_empty_selection_sets=False,
             )
-        except RecursionError:
-            return (refusal("QUERY_TOO_COMPLEX", _NESTED),)
         except GraphQLError as error:
             too_large = _TOO_LARGE.match(error.message)
             return (
                 of_request(error, "QUERY_TOO_COMPLEX" if too_large else "GRAPHQL_PARSE_FAILED"),
             )
+        # What the library could not validate within its own bounds, fragment in fragment.
+        if errors and errors[-1].message == "Validation aborted.":
+            return (refusal("QUERY_TOO_COMPLEX", _NESTED),)
         if errors:
             return tuple(of_request(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
         return document

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from datasources.errors import ServiceUnavailable, Throttled
 from datasources.items import Category, Row
-from datasources.keys import PK, SK, Key
+from datasources.keys import LOADED, PK, SK, Key
 from datasources.table import BATCH_WRITE_ROWS, Table, gather
 
 _SECONDS_A_BATCH = 60.0
@@ -30,7 +30,8 @@ async def load(
     """Puts all rows and returns how many; with `progress`, a bar on stderr grows to `total`.
 
     The table's own deadline is not heeded: each batch gets one of its own. A category that is
-    there already stays as it is, and its count grows by that of the row.
+    there already stays as it is, and its count grows by that of the row. Rows are marked as
+    loaded: what counts them is among them.
     """
     batches = _batches(rows)
     with tqdm(
@@ -50,7 +51,7 @@ async def load(
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
     rest = iter(rows)
-    while batch := list(islice(rest, BATCH_WRITE_ROWS)):
+    while batch := [{**row, LOADED: True} for row in islice(rest, BATCH_WRITE_ROWS)]:
         yield batch
 
 

@@ -1,0 +1,50 @@
+"""What every mutation does the same way: one transaction, and again when a race was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from datasources import idempotency
+from datasources.errors import Conflict
+from datasources.items import Idempotency
+from datasources.keys import Key
+from datasources.writes import Action
+from resolvers.context import Context
+
+T = TypeVar("T")
+
+ATTEMPTS = 8
+GRACE = 1.0  # seconds
+
+
+class Raced(Exception):
+    """Somebody else has written what was read in between: read again and decide again."""
+
+
+async def commit(context: Context, actions: Sequence[Action]) -> None:
+    """One transaction, whose token stays the same for all attempts at it."""
+    token = str(uuid.UUID(int=context.shop.random_bits(128)))
+    await context.table.transact(actions, token=token)
+
+
+async def again(context: Context, attempt: Callable[[], Awaitable[T]]) -> T:
+    """What the attempt comes to once it is not Raced; each begins with nothing remembered."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await attempt()
+        except Raced:
+            context.loaders.forget()
+    raise Conflict("Others kept changing the same thing; try again.")
+
+
+async def recorded(context: Context, key: Key) -> Idempotency | None:
+    """The living idempotency record, read consistently and within a second of its own: asked
+    for when an answer was lost, which is when the deadline is near or past."""
+    patient = asyncio.get_running_loop().time() + GRACE
+    table = replace(context.table, deadline=max(context.table.deadline, patient))
+    row = (await table.batch_get([key], consistent=True)).get(key)
+    return idempotency.living(Idempotency.model_validate(row) if row else None, context.now())
