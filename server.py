@@ -27,6 +27,7 @@ import settings as configuration
 from datasources.client import CLIENT_ERRORS, Endpoint, as_store_error, open_client
 from datasources.cursor import CursorCodec
 from datasources.embedded import embedded_store
+from datasources.erasure import erased_users, finish
 from datasources.errors import CartographError, ConfigurationError
 from datasources.jwks import KeySet, download
 from datasources.keys import Keys
@@ -291,6 +292,19 @@ async def seed(settings: Settings, arguments: argparse.Namespace) -> None:
     say(f"Wrote {written} rows to table {settings.table}")
 
 
+async def erase(settings: Settings, _arguments: argparse.Namespace) -> None:
+    keep_rows(settings)
+    removed = 0
+    async with open_store(settings) as client:
+        await check(client, settings.table, TEMPLATE)
+        for tenant in settings.tenants:
+            keys = Keys(tenant, settings.shards)
+            async for user in erased_users(bulk_table(settings, client), keys):
+                table = bulk_table(settings, client)
+                removed += await finish(table, keys, user.id, datetime.now(UTC))
+    say(f"Removed {removed} addresses from finished orders of erased users")
+
+
 def keep_rows(settings: Settings) -> None:
     if settings.is_embedded and settings.data_dir is None:
         raise ConfigurationError(
@@ -349,6 +363,7 @@ def parser() -> argparse.ArgumentParser:
             f"--{name}", type=int, default=amount, metavar="N", help="(default: %(default)s)"
         )
     command.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same data")
+    add("erase", erase, "Removes what is left of erased users; can be run again at any time.")
     return root
 
 

@@ -27,6 +27,8 @@ from datasources.listing import Batch, Bound, Listing
 from datasources.table import Query, Table, gather
 from datasources.writes import ABSENT, Put, same_version
 
+# From here an order goes nowhere that its address would be needed.
+FINISHED = frozenset((OrderStatus.DELIVERED, OrderStatus.CANCELLED, OrderStatus.REFUNDED))
 _START_OF_MONTH = "-01T00:00:00.000Z"  # behind `yyyy-mm`
 
 

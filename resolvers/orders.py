@@ -42,8 +42,6 @@ TRANSITIONS: dict[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.REFUNDED: (),
 }
 
-FINISHED = frozenset((OrderStatus.DELIVERED, OrderStatus.CANCELLED, OrderStatus.REFUNDED))
-
 
 async def order(context: Context, user_id: str, order_id: str) -> Order | None:
     # Asked for together, so that whether the caller may see it costs no further call.
@@ -162,7 +160,7 @@ async def _move(context: Context, order: Order, to: OrderStatus, note: str | Non
             "updated_at": now,
             "version": order.version + 1,
             # Of an erased customer an order keeps its address only until it is finished.
-            **({"shipping_address": None} if erased and to in FINISHED else {}),
+            **({"shipping_address": None} if erased and to in orders.FINISHED else {}),
         }
     )
     actions: list[Action] = [orders.replace(context.keys, order, after)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -49,13 +49,13 @@ async def load(
         return sum(await gather(*(write() for _ in range(concurrency))))
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def _batches(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
     rest = iter(rows)
     while batch := [{**row, LOADED: True} for row in islice(rest, BATCH_WRITE_ROWS)]:
         yield batch
 
 
-async def _write(table: Table, batch: list[Row]) -> None:
+async def _write(table: Table, batch: Sequence[Row]) -> None:
     """Writes one batch, going on where the table gives up: a caller would have left by then,
     but a load may wait until the store has grown to its pace."""
     clock = asyncio.get_running_loop().time
@@ -71,7 +71,7 @@ async def _write(table: Table, batch: list[Row]) -> None:
             await asyncio.sleep(pause)
 
 
-async def _with_counts(table: Table, batch: list[Row]) -> list[Row]:
+async def _with_counts(table: Table, batch: Sequence[Row]) -> list[Row]:
     """The batch, each category in it joined with the one that is there."""
     counted = [_key(row) for row in batch if row["entity"] == Category.__name__]
     if not counted:

@@ -1,0 +1,56 @@
+"""What is left of an erased user after the profile is gone: the addresses of their orders.
+
+An order that is not finished keeps its address until it is, or it could not be delivered.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from datasources import orders, users
+from datasources.errors import TransactionCancelled
+from datasources.items import Item, Order, User, UserStatus, from_row
+from datasources.keys import Keys
+from datasources.listing import Listing
+from datasources.table import Table
+
+_ROWS_A_CALL = 100
+
+
+async def erased_users(table: Table, keys: Keys) -> AsyncIterator[User]:
+    """Every user of the tenant who was erased."""
+    listing = users.with_status(keys, "erasure", UserStatus.DELETED)
+    async for item in _all(table, listing):
+        if isinstance(item, User):
+            yield item
+
+
+async def finish(table: Table, keys: Keys, user_id: str, now: datetime) -> int:
+    """Removes the addresses from the finished orders of an erased user; how many there were.
+
+    Can be run again: an order that changes meanwhile is left to the next run.
+    """
+    removed = 0
+    async for order in _all(table, orders.of_user(keys, "erasure", user_id, None)):
+        if not isinstance(order, Order) or order.shipping_address is None:
+            continue
+        if order.status not in orders.FINISHED:
+            continue
+        without = order.model_copy(
+            update={"shipping_address": None, "version": order.version + 1, "updated_at": now}
+        )
+        try:
+            await table.transact([orders.replace(keys, order, without)], token=str(uuid.uuid4()))
+        except TransactionCancelled:
+            continue
+        removed += 1
+    return removed
+
+
+async def _all(table: Table, listing: Listing) -> AsyncIterator[Item]:
+    batches = listing.batches(table, backward=False, start=None, limit=_ROWS_A_CALL)
+    async for batch in batches:
+        for row in batch.rows:
+            yield from_row(row)
