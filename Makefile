@@ -11,7 +11,7 @@ EXPLORER := schema/graphiql/dist/index.html
 EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schema/graphiql/*.html \
 	schema/graphiql/src/* schema/graphiql/examples/*)
 
-.PHONY: serve test lint format graphiql schema lock clean explorer
+.PHONY: serve test bench lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory -j2 .venv/installed explorer
@@ -20,6 +20,9 @@ serve: ## serve with the embedded store and demo data; HOST= and PORT= choose wh
 test: ## run every test; TESTS= chooses some
 	@$(MAKE) --no-print-directory -j2 .venv/installed-dev explorer
 	$(BIN)/python -m pytest -n auto $(TESTS)
+
+bench: .venv/installed ## measure orders a second, and what an order costs
+	$(BIN)/python -m bench.orders
 
 lint: .venv/installed-dev ## check style, types and the templates
 	$(BIN)/ruff check .

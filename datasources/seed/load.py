@@ -71,7 +71,7 @@ async def _write(table: Table, batch: Sequence[Row]) -> None:
             await asyncio.sleep(pause)
 
 
-async def _with_counts(table: Table, batch: Sequence[Row]) -> list[Row]:
+async def _with_counts(table: Table, batch: Sequence[Row]) -> Sequence[Row]:
     """The batch, each category in it joined with the one that is there."""
     counted = [_key(row) for row in batch if row["entity"] == Category.__name__]
     if not counted:

@@ -1,0 +1,1 @@
+"""How fast: workloads that are run by hand, never as tests."""
