@@ -7,27 +7,29 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import aiohttp
-import uvicorn
 import uvloop
 
 import settings as configuration
-from datasources.client import CLIENT_ERRORS, Endpoint, as_store_error, open_client
+from datasources.client import (
+    Endpoint,
+    open_client,
+    open_streams_client,
+    unreachable,
+)
 from datasources.cursor import CursorCodec
 from datasources.embedded import embedded_store
-from datasources.erasure import erased_users, finish
+from datasources.erasure import finish_all
 from datasources.errors import CartographError, ConfigurationError
 from datasources.jwks import KeySet, download
 from datasources.keys import Keys
@@ -47,7 +49,9 @@ from schema.explorer import Explorer, Identity
 from schema.http import GraphQLEndpoint
 from schema.limits import Limits
 from schema.operation import Executor
+from schema.serving import address, is_loopback, listen, serve_app
 from settings import Settings
+from streams.processor import following
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -63,28 +67,33 @@ IDENTITIES = (
     ("Staff: 健一 鈴木", STAFF, True),
 )
 
-log = logging.getLogger("cartograph")
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 # --- composition ----------------------------------------------------------------------------
 
 
 @asynccontextmanager
+async def open_endpoint(settings: Settings) -> AsyncIterator[Endpoint]:
+    """Where the configured store is; the embedded one is started and ended with the block."""
+    if not settings.is_embedded:
+        yield Endpoint(settings.region, settings.endpoint)
+        return
+    async with embedded_store(
+        cache_dir=settings.cache_dir,
+        data_dir=settings.data_dir,
+        region=settings.region,
+        report=say,
+    ) as url:
+        yield Endpoint(settings.region, url, local=True)
+
+
+@asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[DynamoDBClient]:
-    """A client of the configured store; the embedded one is started and ended with it."""
-    async with AsyncExitStack() as stack:
-        url = settings.endpoint
-        if settings.is_embedded:
-            url = await stack.enter_async_context(
-                embedded_store(
-                    cache_dir=settings.cache_dir,
-                    data_dir=settings.data_dir,
-                    region=settings.region,
-                    report=say,
-                )
-            )
-        endpoint = Endpoint(settings.region, url, local=settings.is_embedded)
-        yield await stack.enter_async_context(open_client(endpoint))
+    async with open_endpoint(settings) as endpoint, open_client(endpoint) as client:
+        yield client
 
 
 async def prepare_store(settings: Settings, client: DynamoDBClient) -> None:
@@ -95,12 +104,12 @@ async def prepare_store(settings: Settings, client: DynamoDBClient) -> None:
     await provision(client, settings.table, TEMPLATE)
     for tenant in settings.tenants:
         keys = Keys(tenant, settings.shards)
-        await load_demo(bulk_table(settings, client), keys, datetime.now(UTC))
+        await load_demo(bulk_table(settings, client), keys, now())
 
 
 def bulk_table(settings: Settings, client: DynamoDBClient) -> Table:
-    """The table for commands; `load` gives each batch a deadline of its own."""
-    return Table(client, settings.table, asyncio.get_running_loop().time() + 30)
+    """The table for commands, which nobody waits for as for an answer: an hour's time."""
+    return Table(client, settings.table, asyncio.get_running_loop().time() + 3_600)
 
 
 def jwt_secret(settings: Settings) -> str | None:
@@ -177,7 +186,7 @@ def compose(
         deadline=settings.deadline,
         write_deadline=settings.write_deadline,
         read_budget=settings.read_budget,
-        now=lambda: datetime.now(UTC),
+        now=now,
     )
     verifier = token_verifier(settings, session)
     endpoint = GraphQLEndpoint(
@@ -193,20 +202,10 @@ def compose(
         request_id=lambda: uuid.uuid4().hex,
     )
 
-    async def readiness() -> str | None:
-        try:
-            async with asyncio.timeout(2):
-                await client.describe_table(TableName=settings.table)
-        except TimeoutError:
-            return "The store did not answer within 2 seconds."
-        except CLIENT_ERRORS as error:
-            return as_store_error(error).message
-        return None
-
     return build_app(
         endpoint,
         explorer=page,
-        readiness=readiness,
+        readiness=partial(unreachable, client, settings.table),
         allowed_origins=settings.allowed_origins,
     )
 
@@ -216,50 +215,38 @@ def compose(
 
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     listener = listen(arguments.host, arguments.port)
-    async with open_store(settings) as client, aiohttp.ClientSession() as session:
+    async with AsyncExitStack() as stack:
+        endpoint = await stack.enter_async_context(open_endpoint(settings))
+        client = await stack.enter_async_context(open_client(endpoint))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
         await prepare_store(settings, client)
+        if settings.is_embedded:
+            streams = await stack.enter_async_context(open_streams_client(endpoint))
+            await stack.enter_async_context(following(client, streams, settings.table, now=now))
         page = explorer(settings, trusting=is_loopback(listener))
-        app = compose(settings, client, session, page)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                loop="none",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=20,
-            )
-        )
-        host, port = listener.getsockname()[:2]
-        say(f"Serving http://{host}:{port}/graphql from the store {settings.store}")
+        say(f"Serving http://{address(listener)}/graphql from the store {settings.store}")
         if page and not page.built:
             say("The GraphiQL explorer is not built; `make graphiql` builds it (needs npm)")
-        # uvicorn raises a signal again once it has stopped; what is open here closes first.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
-        await server.serve(sockets=[listener])
+        await serve_app(compose(settings, client, session, page), listener)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket, before anything costly starts."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
+async def process(settings: Settings, _arguments: argparse.Namespace) -> None:
+    if settings.is_embedded:
         raise ConfigurationError(
-            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); "
-            "choose another, e.g. --port 9000."
-        ) from None
-    return listener
-
-
-def is_loopback(listener: socket.socket) -> bool:
-    return ip_address(listener.getsockname()[0]).is_loopback
+            "CARTOGRAPH_STORE: should not be embedded here: the service that starts that store "
+            "processes its events itself."
+        )
+    async with (
+        open_endpoint(settings) as endpoint,
+        open_client(endpoint) as client,
+        open_streams_client(endpoint) as streams,
+    ):
+        await check(client, settings.table, TEMPLATE)
+        async with following(client, streams, settings.table, now=now) as follower:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, follower.cancel)
+            say(f"Following the changes of table {settings.table}")
+            with suppress(asyncio.CancelledError):
+                await follower
 
 
 async def create_table(settings: Settings, _arguments: argparse.Namespace) -> None:
@@ -280,7 +267,7 @@ async def seed(settings: Settings, arguments: argparse.Namespace) -> None:
         orders=arguments.orders,
         reviews=arguments.reviews,
         seed=arguments.seed,
-        now=datetime.now(UTC),
+        now=now(),
     )
     async with open_store(settings) as client:
         if settings.is_embedded:
@@ -299,9 +286,7 @@ async def erase(settings: Settings, _arguments: argparse.Namespace) -> None:
         await check(client, settings.table, TEMPLATE)
         for tenant in settings.tenants:
             keys = Keys(tenant, settings.shards)
-            async for user in erased_users(bulk_table(settings, client), keys):
-                table = bulk_table(settings, client)
-                removed += await finish(table, keys, user.id, datetime.now(UTC))
+            removed += await finish_all(partial(bulk_table, settings, client), keys, now())
     say(f"Removed {removed} addresses from finished orders of erased users")
 
 
@@ -348,9 +333,9 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    command = add("serve", serve, "Serves the API over HTTP.", settings_help())
+    command = add("serve", serve, "Serves the API over HTTP.", configuration.help_text())
     command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    command.add_argument("--port", type=int, default=8000, help="port (default: %(default)s)")
+    command.add_argument("--port", type=port, default=8000, help="port (default: %(default)s)")
     add("schema", schema, "Prints the schema in the schema definition language.")
     command = add("token", token, "Prints a token for development, good for a day.")
     command.add_argument("--sub", required=True, help="the user's ID, raw or global")
@@ -363,15 +348,16 @@ def parser() -> argparse.ArgumentParser:
             f"--{name}", type=int, default=amount, metavar="N", help="(default: %(default)s)"
         )
     command.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same data")
+    add("process", process, "Follows the table's stream and keeps ratings and counts.")
     add("erase", erase, "Removes what is left of erased users; can be run again at any time.")
     return root
 
 
-def settings_help() -> str:
-    lines = ["settings (environment):"]
-    for name, default, meaning in configuration.describe():
-        lines += [f"  {name} (default: {default})", f"      {meaning}"]
-    return "\n".join(lines)
+def port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"should be 0 to 65535, not {number}")
+    return number
 
 
 def say(line: str) -> None:
@@ -385,6 +371,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         logging.basicConfig(
             level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
+        for library in ("aiobotocore", "botocore"):  # which tell where credentials were found
+            logging.getLogger(library).setLevel(logging.WARNING)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(arguments.run(settings, arguments))
     except ConfigurationError as error:

@@ -93,9 +93,7 @@ class Settings(BaseSettings):
     deadline: float = Field(
         5.0, gt=0, le=60, description="seconds from a request's arrival to its answer"
     )
-    write_deadline: float = Field(
-        8.0, gt=0, le=60, description="the same for a mutation"
-    )
+    write_deadline: float = Field(8.0, gt=0, le=60, description="the same for a mutation")
     read_budget: int = Field(
         2_000, ge=100, description="rows read at most to fill one page of a filtered list"
     )
@@ -194,7 +192,7 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def describe() -> list[tuple[str, str, str]]:
-    """(name, default, meaning) of every setting, for `--help` and the README."""
+    """(name, default, meaning) of every setting."""
     rows = []
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=False)
@@ -207,6 +205,14 @@ def describe() -> list[tuple[str, str, str]]:
         shown = "none" if default in {None, ""} else str(default)
         rows.append((PREFIX + name.upper(), shown, field.description or ""))
     return rows
+
+
+def help_text() -> str:
+    """Every setting with its default and its meaning, for `--help`."""
+    lines = ["settings (environment):"]
+    for name, default, meaning in describe():
+        lines += [f"  {name} (default: {default})", f"      {meaning}"]
+    return "\n".join(lines)
 
 
 def _home(variable: str, fallback: str) -> Path:

@@ -38,6 +38,28 @@ def encode_row(row: Mapping[str, object]) -> dict[str, UniversalAttributeValueTy
     return {name: encode(value) for name, value in row.items()}
 
 
+def row_size(row: Mapping[str, object]) -> int:
+    """The bytes that DynamoDB counts for a row, names included, as "DynamoDB item sizes and
+    formats" in the Developer Guide has it; of numbers and nesting it says "approximately"."""
+    return sum(len(name.encode()) + _size(value) for name, value in row.items())
+
+
+def _size(value: object) -> int:
+    match value:
+        case str():
+            return len(value.encode())
+        case bool() | None:
+            return 1
+        case int():
+            return (len(str(value)) + 1) // 2 + 1
+        case Mapping():
+            return 3 + len(value) + row_size(value)
+        case list() | tuple():
+            return 3 + sum(1 + _size(inner) for inner in value)
+        case _:
+            raise TypeError(f"no attribute value for {type(value).__name__}")
+
+
 def decode(value: AttributeValueTypeDef) -> Any:
     """The Python value of an attribute value; sets come back as lists."""
     [(kind, inner)] = value.items()

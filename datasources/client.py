@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -89,6 +90,18 @@ async def _open(service: str, endpoint: Endpoint) -> AsyncIterator[object]:
         yield client
 
 
+async def unreachable(client: DynamoDBClient, table: str) -> str | None:
+    """Why a table cannot be used now; None when it can. Takes 2 seconds at most."""
+    try:
+        async with asyncio.timeout(2):
+            await client.describe_table(TableName=table)
+    except TimeoutError:
+        return "The store did not answer within 2 seconds."
+    except CLIENT_ERRORS as error:
+        return as_store_error(error).message
+    return None
+
+
 def as_store_error(error: Exception) -> StoreError:
     """The named error for what a client call raised."""
     if isinstance(error, ClientError):
@@ -105,7 +118,7 @@ def as_store_error(error: Exception) -> StoreError:
             answer["Error"].get("Message", ""),
             answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),
         )
-    return ServiceUnavailable(f"The store did not answer ({type(error).__name__}).")
+    return ServiceUnavailable("The store did not answer; try again.")
 
 
 CLIENT_ERRORS = (ClientError, BotoCoreError, OSError)

@@ -102,6 +102,10 @@ class TransactionCancelled(StoreError):
         return self.rows[position] is not None
 
 
+class ItemTooLarge(StoreError):
+    """A row would pass the size that the store allows; nothing was sent."""
+
+
 class Conflict(ServiceUnavailable):
     """Other transactions held a row of this one until the deadline."""
 
@@ -127,6 +131,12 @@ AWS_ERRORS: dict[str, type[StoreError]] = {
     "TransactionInProgressException": Conflict,
 }
 
+_SENTENCES: dict[type[StoreError], str] = {
+    Conflict: "Others are writing the same thing; try again in a moment.",
+    ServiceUnavailable: "The store cannot answer now; try again in a moment.",
+    Throttled: "The store asks for a slower pace; try again in a moment.",
+}
+
 # The codes of CancellationReasons after which a transaction is tried again.
 CANCELLATIONS: dict[str, type[StoreError]] = {
     "TransactionConflict": Conflict,
@@ -136,12 +146,12 @@ CANCELLATIONS: dict[str, type[StoreError]] = {
 
 
 def from_aws(code: str, message: str, status: int) -> StoreError:
-    """The error that an AWS error answer stands for; `status` is its HTTP status."""
-    if kind := AWS_ERRORS.get(code):
-        return kind(message)
-    if status >= 500:
-        return ServiceUnavailable(message)
-    return StoreError(f"{code}: {message}")
+    """The error that an AWS error answer stands for; `status` is its HTTP status.
+
+    What may reach a client is said in words of our own: the store's would tell of the store.
+    """
+    kind = AWS_ERRORS.get(code, ServiceUnavailable if status >= 500 else StoreError)
+    return kind(_SENTENCES.get(kind, f"{code}: {message}"))
 
 
 def from_cancellation(reasons: Sequence[tuple[str, Mapping[str, Any]]]) -> StoreError:
@@ -156,5 +166,5 @@ def from_cancellation(reasons: Sequence[tuple[str, Mapping[str, Any]]]) -> Store
         )
     for code in codes:
         if kind := CANCELLATIONS.get(code):
-            return kind(f"The transaction was cancelled: {code}.")
+            return kind(_SENTENCES[Conflict])
     return StoreError(f"The transaction was cancelled: {', '.join(codes)}.")

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 from pydantic.alias_generators import to_camel
 
 from datasources.errors import StoreError
@@ -215,8 +215,12 @@ class Audit(Item):
 
 
 def from_row(row: Row) -> Item:
-    """The item that a row holds; StoreError for a row that holds none."""
+    """The item that a row holds; StoreError, which tells none of it, for a row that does not."""
     kind = Item.entities.get(row.get("entity", ""))
     if kind is None:
         raise StoreError(f"A row holds no item of the shop: entity {row.get('entity')!r}.")
-    return kind.model_validate(row)
+    try:
+        return kind.model_validate(row)
+    except ValidationError as error:
+        wrong = ", ".join(str(each["loc"][0]) for each in error.errors() if each["loc"])
+        raise StoreError(f"A row holds no {kind.__name__}: {wrong}.") from None

@@ -28,6 +28,8 @@ _LAST = "\U0010ffff"
 _PRICE_DIGITS = 16
 # A sort key may have 1,024 bytes; this leaves room for the slug behind a category's name.
 _NAME_BYTES = 900
+# Ends a name below every character that could go on: "home" before "home garden".
+_END_OF_NAME = "\x1f"
 
 
 class Key(NamedTuple):
@@ -85,7 +87,7 @@ def month(moment: datetime) -> str:
 def fold_email(email: str) -> str:
     """The form under which an email address is unique: NFKC, case-folded, trimmed, its domain
     in ASCII (IDNA), so that each way to write one address is one row."""
-    folded = unicodedata.normalize("NFKC", email.strip()).casefold()
+    folded = _fold(email.strip())
     local, at, domain = folded.rpartition("@")
     try:
         return local + at + domain.encode("idna").decode("ascii")
@@ -95,7 +97,13 @@ def fold_email(email: str) -> str:
 
 def fold_username(username: str) -> str:
     """The form under which a username is unique."""
-    return unicodedata.normalize("NFKC", username.strip()).casefold()
+    return _fold(username.strip())
+
+
+def _fold(text: str) -> str:
+    """NFKC and case-folded; NFKC again, since folding takes some letters apart."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", folded)
 
 
 def price_key(minor: int) -> str:
@@ -240,8 +248,8 @@ class Keys:
         return index_keys(GSI2, pk, f"{created}#{_escape(user_id)}")
 
     def category_indexes(self, slug: str, name: str) -> dict[str, str]:
-        folded = _within(unicodedata.normalize("NFKC", name).casefold(), _NAME_BYTES)
-        return index_keys(GSI1, self.categories(), f"{folded}#{slug}")
+        folded = _within(_fold(name), _NAME_BYTES)
+        return index_keys(GSI1, self.categories(), f"{folded}{_END_OF_NAME}#{slug}")
 
     def product_indexes(
         self, product_id: str, slug: str | None, status: str, created: str, price: int

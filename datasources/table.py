@@ -12,18 +12,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from datasources.attributes import decode_row, encode, encode_row
+from datasources.attributes import decode_row, encode, encode_row, row_size
 from datasources.client import CLIENT_ERRORS, as_store_error
-from datasources.errors import DeadlineExceeded, Throttled
+from datasources.errors import DeadlineExceeded, ItemTooLarge, Throttled
 from datasources.items import Row
 from datasources.keys import EVERYTHING, PK, SK, Key, SortRange, partition_attribute, sort_attribute
-from datasources.writes import Action, encode_action
+from datasources.writes import Action, Put, encode_action
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 BATCH_GET_KEYS = 100
 BATCH_WRITE_ROWS = 25
+ROW_BYTES = 400 * 1024
 ATTEMPTS = 3
 _FIRST_PAUSE = 0.025  # seconds; doubles with each attempt
 _LONGEST_PAUSE = 1.0
@@ -144,9 +145,13 @@ class Table:
         """All of the actions or none, each on a row of its own, at most 100.
 
         `token` is the ClientRequestToken: chosen once, so that an attempt whose answer was lost
-        is not carried out twice. Raises TransactionCancelled where conditions did not hold;
-        conflicts with other transactions and throttling are tried again until the deadline.
+        is not carried out twice. Raises TransactionCancelled where conditions did not hold, and
+        ItemTooLarge for a row of more than 400 KB; conflicts with other transactions and
+        throttling are tried again until the deadline.
         """
+        for action in actions:
+            if isinstance(action, Put) and row_size(action.row) > ROW_BYTES:
+                raise ItemTooLarge(f"A row may have {ROW_BYTES} bytes at most.")
         answer = await self._call(
             self.client.transact_write_items,
             TransactItems=[encode_action(action, self.name) for action in actions],
@@ -177,7 +182,7 @@ class Table:
 
     async def _call(self, method: Callable[..., Any], **parameters: Any) -> Any:
         """What the store answers; the errors of `datasources.errors` where it does not."""
-        attempt = 0
+        attempt, left = 0, ATTEMPTS
         while True:
             attempt += 1
             self.meter.requests += 1
@@ -188,7 +193,8 @@ class Table:
                 raise DeadlineExceeded("The store did not answer within the deadline.") from None
             except CLIENT_ERRORS as raised:
                 error = as_store_error(raised)
-                if not error.retryable or (attempt == ATTEMPTS and not error.patient):
+                left -= not error.patient
+                if not error.retryable or not left:
                     raise error from raised
                 await self._pause(attempt, error)
             else:

@@ -58,7 +58,7 @@ class Shop:
             started=self.now(),
             keys=keys,
             table=table,
-            loaders=Loaders(table, keys, read_budget=self.read_budget, consistent=writes),
+            loaders=Loaders(table, keys, read_budget=self.read_budget),
         )
 
 

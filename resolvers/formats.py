@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from datasources.errors import BadUserInput
 from datasources.ids import SLUG_LENGTH, is_slug, is_subject
+from datasources.keys import fold_email
 from resolvers import global_ids
 
 MOST_UNITS = 999
@@ -57,7 +58,8 @@ class _Length:
 
 
 def _email(text: str) -> str:
-    if len(text) > LONGEST_EMAIL:
+    # Also as it is folded, for it is a key then, and a ligature may come to eighteen characters.
+    if max(len(text), len(fold_email(text))) > LONGEST_EMAIL:
         raise ValueError(f"should be at most {LONGEST_EMAIL} characters")
     try:
         found = validate_email(text, check_deliverability=False, test_environment=True)

@@ -9,7 +9,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic.alias_generators import to_camel
 
 from datasources.errors import BadUserInput
@@ -57,23 +65,26 @@ class Input(BaseModel):
         return {name: getattr(self, name) for name in given}
 
 
+def _minor(amount: Decimal, info: ValidationInfo) -> int:
+    currency: Currency = (info.context or {})["currency"]
+    try:
+        return currency.minor("amount", amount)
+    except BadUserInput as error:
+        raise ValueError(error.message.removeprefix("amount: ")) from None
+
+
+def _in_the_stores_currency(code: str, info: ValidationInfo) -> str:
+    currency: Currency = (info.context or {})["currency"]
+    if code != currency.code:
+        raise ValueError(f"should be {currency.code}, the currency of this shop")
+    return code
+
+
 class MoneyInput(Input):
     """An amount in the store's one currency; `minor` is in its minor units."""
 
-    amount: Decimal
-    currency_code: str
-    minor: int = LEFT_OUT
-
-    @model_validator(mode="after")
-    def _in_the_stores_currency(self, info: ValidationInfo) -> MoneyInput:
-        currency: Currency = (info.context or {})["currency"]
-        if self.currency_code != currency.code:
-            raise ValueError(f"should be in {currency.code}, the currency of this shop")
-        try:
-            minor = currency.minor("amount", self.amount)
-        except BadUserInput as error:
-            raise ValueError(error.message.removeprefix("amount: ")) from None
-        return self.model_copy(update={"minor": minor})
+    minor: Annotated[int, BeforeValidator(_minor)] = Field(alias="amount")
+    currency_code: Annotated[str, AfterValidator(_in_the_stores_currency)]
 
 
 Parsed = TypeVar("Parsed", bound=Input)

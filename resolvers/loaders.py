@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from aiodataloader import DataLoader
 
+from datasources.errors import StoreError
 from datasources.items import (
     Category,
     Item,
@@ -19,6 +20,7 @@ from datasources.items import (
     Product,
     Review,
     Reviewed,
+    Row,
     Unique,
     User,
     from_row,
@@ -45,14 +47,21 @@ class ShieldedLoader(DataLoader[K, V]):
 class ItemLoader(ShieldedLoader[Key, "Item | None"]):
     """Rows of any kind by key: all that is asked for at once is one BatchGetItem."""
 
-    def __init__(self, table: Table, *, consistent: bool) -> None:
+    def __init__(self, table: Table) -> None:
         super().__init__()
         self._table = table
-        self._consistent = consistent
 
     async def batch_load_fn(self, keys: list[Key]) -> list[Item | None]:
-        rows = await self._table.batch_get(keys, consistent=self._consistent)
-        return [from_row(rows[key]) if key in rows else None for key in keys]
+        rows = await self._table.batch_get(keys)
+        # The loader hands an error in the list to whoever asked for that row alone.
+        return [cast("Item | None", _parsed(rows.get(key))) for key in keys]
+
+
+def _parsed(row: Row | None) -> Item | StoreError | None:
+    try:
+        return None if row is None else from_row(row)
+    except StoreError as error:
+        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,6 @@ class PageLoader(ShieldedLoader[PageRequest, Page]):
 
     async def batch_load_fn(self, requests: list[PageRequest]) -> list[Page]:
         pages = await asyncio.gather(*map(self._read, requests), return_exceptions=True)
-        # The loader hands an exception in the list to whoever asked for that page alone.
         return cast("list[Page]", pages)
 
     async def _read(self, request: PageRequest) -> Page:
@@ -90,7 +98,9 @@ class PageLoader(ShieldedLoader[PageRequest, Page]):
             hydrate=self._hydrate,
             budget=self._budget,
         )
-        if request.listing.index != GSI3:
+        # Rows of an index may lag behind what an operation that writes must see.
+        whole = request.listing.index != GSI3
+        if whole and not (self._table.consistent and request.listing.index):
             for entry in page.entries:
                 self._items.prime(entry.key, entry.item)
         return page
@@ -100,14 +110,11 @@ class PageLoader(ShieldedLoader[PageRequest, Page]):
 
 
 class Loaders:
-    """The loaders of one operation. `consistent` reads see what was written before them; an
-    operation that writes asks for it."""
+    """The loaders of one operation."""
 
-    def __init__(
-        self, table: Table, keys: Keys, *, read_budget: int, consistent: bool = False
-    ) -> None:
+    def __init__(self, table: Table, keys: Keys, *, read_budget: int) -> None:
         self._keys = keys
-        self.items = ItemLoader(table, consistent=consistent)
+        self.items = ItemLoader(table)
         self.pages = PageLoader(table, self.items, read_budget=read_budget)
 
     def forget(self) -> None:

@@ -32,6 +32,7 @@ from resolvers.permissions import (
 )
 from resolvers.writing import Raced, again, commit
 
+LONGEST_NUMBER = 64
 # Where staff may take an order, in the order a shop would offer it.
 TRANSITIONS: dict[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.PENDING: (OrderStatus.PAID, OrderStatus.CANCELLED),
@@ -54,7 +55,9 @@ async def order_by_global_id(context: Context, global_id: str) -> Order | None:
 
 
 async def order_by_number(context: Context, number: str) -> Order | None:
-    if context.principal.is_anonymous or not number:
+    if context.principal.is_anonymous or not 0 < len(number) <= LONGEST_NUMBER:
+        return None
+    if not number.isprintable():
         return None
     row = await orders.by_number(context.table, context.keys, number)
     found = None if row is None else from_row(row)

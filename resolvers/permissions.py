@@ -26,6 +26,12 @@ def require_self_or_staff(principal: Principal, user_id: str) -> None:
         raise Forbidden("This is private to the user and to staff.")
 
 
+def require_not_erased(profile: User | None) -> None:
+    """FORBIDDEN for callers whose account is erased, staff's as well."""
+    if profile is not None and profile.status is UserStatus.DELETED:
+        raise Forbidden("This account is erased.")
+
+
 def require_listable(principal: Principal, status: ProductStatus) -> None:
     """Lists of products that are not ACTIVE are for staff."""
     if status is not ProductStatus.ACTIVE:
@@ -106,8 +112,8 @@ async def authorize(context: Context, mutation: str) -> User | None:
     writer, status = MUTATIONS[mutation], profile.status if profile else None
     if status is UserStatus.SUSPENDED:
         raise Forbidden("This account is suspended: it may read, and write nothing.")
-    if status is UserStatus.DELETED and writer not in {Writer.ERASER, Writer.NEWCOMER}:
-        raise Forbidden("This account is erased.")
+    if writer not in {Writer.ERASER, Writer.NEWCOMER}:
+        require_not_erased(profile)
     may_lack_one = writer in {Writer.STAFF, Writer.NEWCOMER} or (
         writer is not Writer.ACCOUNT and context.principal.is_staff
     )

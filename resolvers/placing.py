@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from datasources import idempotency, items, orders, products
-from datasources.errors import DeadlineExceeded, ServiceUnavailable, TransactionCancelled
+from datasources.errors import DeadlineExceeded, ServiceUnavailable, Throttled, TransactionCancelled
 from datasources.items import Idempotency, Order, OrderLine, OrderStatus, Product, ProductStatus
 from datasources.order_numbers import order_number
 from datasources.writes import Action
@@ -44,33 +44,40 @@ async def place_order(context: Context, wanted: inputs.PlaceOrder) -> Placed:
     key = context.keys.idempotency(caller, "placeOrder", wanted.idempotency_key)
     print_of = idempotency.fingerprint(wanted.canonical())
 
+    async def refuse(errors: Sequence[UserError]) -> Placed:
+        """A key that has placed its order gives that order, whatever became of the products."""
+        if before := await recorded(context, key):
+            return await _replayed(context, before, print_of)
+        raise Rejected(*errors)
+
     async def attempt() -> Placed:
         _, found = await asyncio.gather(
             authorize(context, "placeOrder"),
             asyncio.gather(*(context.loaders.product(line.product_id) for line in lines)),
         )
         if errors := _objections(lines, found):
-            # A key that has placed its order gives that order, whatever became of the products.
-            if before := await recorded(context, key):
-                return await _replayed(context, before, print_of)
-            raise Rejected(*errors)
+            return await refuse(errors)
         goods = [product for product in found if product is not None]
         order = _order(context, wanted, lines, goods)
         claim = idempotency.record(key, fingerprint=print_of, result=order.id, now=order.placed_at)
         try:
             await commit(context, [claim, *_actions(context, order, lines, goods)])
+            return Placed(order, replayed=False)
         except TransactionCancelled as cancelled:
             if not cancelled.failed(0):
-                raise _reasons(lines, goods, cancelled) from None
+                if errors := _reasons(lines, goods, cancelled):
+                    return await refuse(errors)
+                raise Raced from None
             before = Idempotency.model_validate(cancelled.rows[0])
-            if before.result != order.id:
-                return await _replayed(context, before, print_of)
-        except (ServiceUnavailable, DeadlineExceeded):
-            # The answer was lost; whether the order was placed, the record knows.
-            before = await recorded(context, key)
-            if before is None or before.result != order.id:
+        except (ServiceUnavailable, Throttled, DeadlineExceeded):
+            # An answer may have been lost; whether the order was placed, the record knows.
+            found_again = await recorded(context, key)
+            if found_again is None:
                 raise
-        return Placed(order, replayed=False)
+            before = found_again
+        if before.result == order.id:
+            return Placed(order, replayed=False)
+        return await _replayed(context, before, print_of)
 
     return await again(context, attempt)
 
@@ -124,8 +131,9 @@ def _objections(lines: Sequence[Line], found: Sequence[Product | None]) -> list[
 
 def _reasons(
     lines: Sequence[Line], goods: Sequence[Product], cancelled: TransactionCancelled
-) -> Rejected | Raced:
-    """What became known as it was written: each line whose product would not give its stock."""
+) -> list[UserError]:
+    """What became known as it was written: each line whose product would not give its stock.
+    None where no more than prices have changed, and may still be right."""
     errors = []
     for line, read, row in zip(lines, goods, cancelled.rows[2:], strict=True):
         if row is None:
@@ -135,7 +143,7 @@ def _reasons(
             errors.append(_unavailable(line))
         elif now.price == read.price:
             errors.append(_short(line, now))
-    return Rejected(*errors) if errors else Raced()
+    return errors
 
 
 def _order(

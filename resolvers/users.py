@@ -8,12 +8,19 @@ from collections.abc import Awaitable, Sequence
 from datasources import orders, reviews, users
 from datasources.errors import TransactionCancelled
 from datasources.items import Audit, OrderStatus, User, UserStatus
-from datasources.writes import Action, Put
+from datasources.writes import Action
 from resolvers import global_ids, inputs
 from resolvers.connection import Connection, Window, connect
 from resolvers.context import Context
 from resolvers.errors import Forbidden, Rejected, UserError, UserErrorCode, rejected
-from resolvers.permissions import authorize, require_self_or_staff, require_staff, visible_user
+from resolvers.formats import LONGEST_EMAIL
+from resolvers.permissions import (
+    authorize,
+    require_not_erased,
+    require_self_or_staff,
+    require_staff,
+    visible_user,
+)
 from resolvers.writing import Raced, again, commit
 
 
@@ -35,6 +42,8 @@ async def user_by_global_id(context: Context, global_id: str) -> User | None:
 
 async def user_by_email(context: Context, email: str) -> User | None:
     require_staff(context.principal)
+    if len(email) > LONGEST_EMAIL or not email.isprintable():
+        return None
     return await context.loaders.holder(context.keys.email(email))
 
 
@@ -70,9 +79,11 @@ async def create_user(context: Context, wanted: inputs.CreateUser) -> User:
     principal = context.principal
     if wanted.subject is not None and not principal.is_staff:
         raise Forbidden("Only staff may make a profile for somebody else.")
-    await authorize(context, "createUser")
+    profile = await authorize(context, "createUser")
     now = context.now()
     subject = wanted.subject or (context.new_id(now) if principal.is_staff else principal.user_id)
+    if subject != principal.user_id:
+        require_not_erased(profile)
     user = User(
         id=subject or "",
         created_at=now,
@@ -83,6 +94,10 @@ async def create_user(context: Context, wanted: inputs.CreateUser) -> User:
     try:
         await commit(context, actions)
     except TransactionCancelled as cancelled:
+        if cancelled.failed(0):
+            # Then email and username may well be taken by that very profile.
+            exists = UserError(UserErrorCode.ALREADY_EXISTS, "this profile exists")
+            raise Rejected(exists) from None
         raise _taken(context, user, cancelled, actions) from None
     return user
 
@@ -168,6 +183,8 @@ async def _named(context: Context, mutation: str, user_id: tuple[str, ...] | Non
         authorize(context, mutation), context.loaders.user(wanted)
     )
     own = profile is not None and profile.id == wanted
+    if not own:
+        require_not_erased(profile)
     user = found if own else visible_user(principal, found)
     if user is None:
         raise rejected(UserErrorCode.NOT_FOUND, "there is no such user", "id")
@@ -198,21 +215,12 @@ def _taken(
 ) -> Rejected | Raced:
     """Which of the rows that must be free were not; Raced where it was another."""
     meanings = {
-        context.keys.user(user.id): (UserErrorCode.ALREADY_EXISTS, "this profile exists", None),
-        context.keys.username(user.username): (
-            UserErrorCode.USERNAME_TAKEN,
-            "this username is taken",
-            ("input", "username"),
-        ),
-        context.keys.email(user.email or ""): (
-            UserErrorCode.EMAIL_TAKEN,
-            "this email address is taken",
-            ("input", "email"),
-        ),
+        context.keys.username(user.username): (UserErrorCode.USERNAME_TAKEN, "username"),
+        context.keys.email(user.email or ""): (UserErrorCode.EMAIL_TAKEN, "email"),
     }
-    errors = [
-        UserError(*meanings[action.key])
-        for position, action in enumerate(actions)
-        if cancelled.failed(position) and isinstance(action, Put)
-    ]
+    errors = []
+    for position, action in enumerate(actions):
+        if cancelled.failed(position) and action.key in meanings:
+            code, name = meanings[action.key]
+            errors.append(UserError(code, f"this {name} is taken", ("input", name)))
     return Rejected(*errors) if errors else Raced()

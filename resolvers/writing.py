@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from datasources import idempotency
-from datasources.errors import Conflict
+from datasources.errors import Conflict, ItemTooLarge
 from datasources.items import Idempotency
 from datasources.keys import Key
 from datasources.writes import Action
 from resolvers.context import Context
+from resolvers.errors import UserErrorCode, rejected
 
 T = TypeVar("T")
 
@@ -26,9 +27,13 @@ class Raced(Exception):
 
 
 async def commit(context: Context, actions: Sequence[Action]) -> None:
-    """One transaction, whose token stays the same for all attempts at it."""
+    """One transaction, whose token stays the same for all attempts at it; Rejected where a row
+    would be larger than the store takes."""
     token = str(uuid.UUID(int=context.shop.random_bits(128)))
-    await context.table.transact(actions, token=token)
+    try:
+        await context.table.transact(actions, token=token)
+    except ItemTooLarge:
+        raise rejected(UserErrorCode.INVALID, "this is more than can be stored") from None
 
 
 async def again(context: Context, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import strawberry
@@ -16,7 +16,7 @@ _DECIMAL = re.compile(r"[0-9]{1,32}(\.[0-9]{1,32})?", re.ASCII)
 # RFC 3339, section 5.6; an offset is required, a space may stand for the T.
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    r"([Zz]|[+-][0-9]{2}:[0-5][0-9])",
     re.ASCII,
 )
 
@@ -32,8 +32,8 @@ def _parse_decimal(value: object) -> Decimal:
 def _parse_date_time(value: object) -> datetime:
     if isinstance(value, str) and _DATE_TIME.fullmatch(value):
         try:
-            return datetime.fromisoformat(_microseconds(value.upper()))
-        except ValueError:
+            return datetime.fromisoformat(_microseconds(value.upper())).astimezone(UTC)
+        except (ValueError, OverflowError):  # beyond the calendar once in UTC
             pass
     raise GraphQLError('A DateTime is an RFC 3339 time with an offset: "2026-01-31T09:00:00Z".')
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from datasources.items import Address, OrderStatus, Product, User
-from datasources.keys import Keys
+from datasources.keys import PK, SK, Keys
 from datasources.seed.chance import DAY, HOUR, milliseconds, moment, source
 from datasources.seed.goods import Good, by_hand, public
 from datasources.seed.goods import goods as draw_goods
@@ -64,7 +64,7 @@ def demo_rows(keys: Keys, now: datetime) -> list[dict[str, Any]]:
     """The rows of one tenant, the last of them 太郎's profile: with it the data is complete."""
     rows = list(_shop(keys, milliseconds(now)))
     mark = keys.user(TARO)
-    return sorted(rows, key=lambda row: (row["PK"], row["SK"]) == mark)
+    return sorted(rows, key=lambda row: (row[PK], row[SK]) == mark)
 
 
 async def load_demo(table: Table, keys: Keys, now: datetime) -> int:

@@ -120,10 +120,28 @@ class TestShop:
         executor: Executor = EXECUTOR,
         **variables: Any,
     ) -> Result:
-        """Runs an operation as a user, as staff, or as nobody."""
+        """Runs a query as a user, as staff, or as nobody."""
+        return await self._run(query, user, staff, executor, variables, writes=False)
+
+    async def write(
+        self, query: str, *, user: str | None = None, staff: bool = False, **variables: Any
+    ) -> Result:
+        """Runs a mutation as a user, as staff, or as nobody."""
+        return await self._run(query, user, staff, EXECUTOR, variables, writes=True)
+
+    async def _run(
+        self,
+        query: str,
+        user: str | None,
+        staff: bool,
+        executor: Executor,
+        variables: dict[str, Any],
+        *,
+        writes: bool,
+    ) -> Result:
         operation = executor.prepare(query, None, variables)
         principal = Principal(user, self.tenant, staff, None)
-        context = self.shop.operation(principal, "request-1", writes=False)
+        context = self.shop.operation(principal, "request-1", writes=writes)
         self.calls.clear()
         answer = await executor.run(operation, context)
         return Result(

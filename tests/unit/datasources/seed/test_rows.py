@@ -128,7 +128,8 @@ def test_an_erased_user_is_a_stub_whose_finished_orders_have_no_address(items: l
     for user in erased.values():
         assert re.fullmatch(r"deleted-[0-9a-f]{8}", user.username)
         assert set(user.to_attributes()) == {
-            "entity", "id", "username", "emailVerified", "status", "createdAt", "updatedAt"
+            "entity", "id", "username", "emailVerified", "status", "version",
+            "createdAt", "updatedAt",
         }  # fmt: skip
     finished = {DELIVERED, CANCELLED, REFUNDED}
     theirs = [order for order in all_of(Order, items) if order.user_id in erased]

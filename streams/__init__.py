@@ -1,0 +1,1 @@
+"""What follows a write: the table's stream is read, and each change has its consequences."""

@@ -1,0 +1,83 @@
+"""The command line, as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from resolvers.global_ids import encode
+from tests.e2e.support import PATIENCE, ROOT, Service, command, environment, one_line, run
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> dict[str, str]:
+    return environment(tmp_path)
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"]])
+def test_help_goes_to_stdout(arguments: list[str], plain: dict[str, str]) -> None:
+    result = run(*arguments, "--help", environment=plain)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(" ".join(["usage: cartograph", *arguments]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["bogus"], "bogus"),
+        (["serve", "--host", "256.0.0.1"], "--host"),
+        (["token", "--sub", "x" * 129], "--sub"),
+        (["seed"], "CARTOGRAPH_DATA_DIR"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_exit_code_2(
+    arguments: list[str], named: str, plain: dict[str, str]
+) -> None:
+    line = one_line(run(*arguments, environment=plain))
+
+    assert line.startswith("cartograph")
+    assert named in line
+
+
+def test_schema_prints_the_committed_schema(plain: dict[str, str]) -> None:
+    result = run("schema", environment=plain)
+
+    committed = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == committed
+
+
+def test_a_reader_that_goes_away_is_no_traceback(plain: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as stdout:
+        result = subprocess.run(  # noqa: S603 the command is ours
+            command("schema"),
+            cwd=ROOT,
+            env=plain,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    assert (result.returncode, result.stderr) == (1, "")
+
+
+def test_a_token_is_good_beside_the_running_service_and_nowhere_else(
+    service: Service, taro: str, tmp_path: Path
+) -> None:
+    stranger = run("token", "--sub", "taro", environment=environment(tmp_path)).stdout.strip()
+    by_global_id = service.token(encode("User", "taro"))
+
+    query = "{ viewer { username } }"
+    known = service.ask(query, taro)["data"]["viewer"]
+    assert known
+    assert service.ask(query, by_global_id)["data"]["viewer"] == known
+    with pytest.raises(AssertionError, match="signature"):
+        service.ask(query, stranger)

@@ -1,0 +1,88 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from datasources import products, reviews, users
+from datasources.errors import StoreError
+from datasources.items import Item, Purchased
+from datasources.keys import LOADED, PK, SK
+from streams.changes import Change, ChangeKind, read_change
+from tests.support.items import category, new_id, order, product, review, user
+from tests.unit.streams.scripted import KEYS, NOW, record, row
+
+ITEMS = [user(1), category("books"), product(1), order(1), review(1, new_id(1, "product"))]
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: type(item).__name__)
+def test_an_insert_is_the_creation_of_its_item(item: Item) -> None:
+    assert read_change(record(7, new=item)) == Change(
+        entity=type(item),
+        kind=ChangeKind.CREATED,
+        old=None,
+        new=item,
+        event_id="event-7",
+        sequence_number="7",
+        occurred_at=NOW,
+        tenant="t",
+    )
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: type(item).__name__)
+def test_a_removal_has_the_item_as_it_was(item: Item) -> None:
+    change = read_change(record(1, old=item))
+    assert change is not None
+    assert (change.kind, change.old, change.new) == (ChangeKind.DELETED, item, None)
+    assert change.entity is type(item)
+
+
+def test_a_modification_has_both() -> None:
+    old, new = product(1, price=5), product(1, price=6)
+    change = read_change(record(1, old, new))
+    assert change is not None
+    assert (change.kind, change.old, change.new) == (ChangeKind.UPDATED, old, new)
+
+
+def test_the_time_is_in_utc() -> None:
+    made = dict(record(1, new=user(1)))
+    tokyo = timezone(timedelta(hours=9))
+    made["dynamodb"] = {
+        **made["dynamodb"],
+        "ApproximateCreationDateTime": datetime(2026, 1, 2, 8, tzinfo=tokyo),
+    }
+    change = read_change(made)
+    assert change is not None
+    assert change.occurred_at == datetime(2026, 1, 1, 23, tzinfo=UTC)
+    assert change.occurred_at.tzinfo is UTC
+
+
+def test_rows_that_are_nobodys_business_make_no_change() -> None:
+    pk, sk = KEYS.purchased("user-1", "p")
+    bought = Purchased(user_id="user-1", product_id="p", at=NOW)
+    for image in (
+        users.unique_row(KEYS.username("taro"), "user-1"),
+        reviews.reviewed_row(KEYS, review(1, "p")),
+        {PK: pk, SK: sk, **bought.to_attributes()},
+        {PK: "t#IDEMPOTENCY#x", SK: "RESULT", "entity": "Idempotency"},
+        {PK: "t#OTHER", SK: "X", "entity": "SomethingElse"},
+        {PK: "t#OTHER", SK: "X"},
+    ):
+        assert read_change(record(1, new=image)) is None
+        assert read_change(record(1, old=image)) is None
+
+
+def test_rows_of_other_programs_are_not_even_decoded() -> None:
+    made = record(1, new={PK: "t#OTHER", SK: "X"})
+    made["dynamodb"]["NewImage"]["weight"] = {"N": "1.5"}
+    made["dynamodb"]["NewImage"]["photo"] = {"B": b"\x00"}
+    assert read_change(made) is None
+
+
+def test_a_row_that_breaks_its_form_is_an_error() -> None:
+    with pytest.raises(StoreError, match="price"):
+        read_change(record(1, new={**row(product(1)), "price": -1}))
+
+
+def test_only_the_insert_of_a_loaded_row_is_loaded() -> None:
+    old, new = ({**products.row(KEYS, product(1, price=n)), LOADED: True} for n in (1, 2))
+    changes = [read_change(record(1, *images)) for images in ((None, old), (old, new), (old, None))]
+    assert [change and change.loaded for change in changes] == [True, False, False]

@@ -1,0 +1,48 @@
+import pytest
+
+from datasources.errors import StoreError, Throttled
+from streams.patience import Patience
+
+
+async def test_pauses_grow_to_ten_seconds_with_jitter_below() -> None:
+    ceilings: list[float] = []
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    def half(low: float, high: float) -> float:
+        assert low == 0
+        ceilings.append(high)
+        return high / 2
+
+    patience = Patience(sleep, half)
+    for attempt in (1, 2, 3, 7, 8, 100, 100_000):
+        await patience.pause(attempt)
+    assert ceilings == pytest.approx([0.1, 0.2, 0.4, 6.4, 10, 10, 10])
+    assert slept == [ceiling / 2 for ceiling in ceilings]
+
+
+async def test_what_does_not_pass_is_raised_at_once() -> None:
+    async def sleep(_seconds: float) -> None:
+        raise AssertionError("waited")
+
+    async def call() -> None:
+        raise StoreError("Refused.")
+
+    with pytest.raises(StoreError, match="Refused"):
+        await Patience(sleep, max).insist(call, "It")
+
+
+async def test_what_passes_is_waited_for() -> None:
+    faults: list[StoreError] = [Throttled("Slower.")] * 30
+
+    async def sleep(_seconds: float) -> None:
+        return None
+
+    async def call() -> str:
+        if faults:
+            raise faults.pop()
+        return "done"
+
+    assert await Patience(sleep, max).insist(call, "It") == "done"

@@ -1,0 +1,172 @@
+import logging
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import pytest
+
+from datasources.errors import ServiceUnavailable, StoreError
+from datasources.items import Product, from_row
+from datasources.keys import PK
+from streams.changes import Change
+from streams.patience import Patience
+from streams.processor import TRIES, Processor
+from streams.reactions import TableReaction, product_counts, ratings
+from tests.support.items import category, new_id, product, review, user
+from tests.unit.streams.scripted import KEYS, NOW, Memory, record, row
+
+PRODUCT = product(1, category="books")
+
+
+@dataclass
+class Note:
+    """A reaction that notes the changes it gets, and fails on those it is told to."""
+
+    name: str = "note"
+    poison: dict[str, Exception] = field(default_factory=dict)
+    tried: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+
+    async def react(self, change: Change) -> None:
+        self.tried.append(change.event_id)
+        if change.event_id in self.poison:
+            raise self.poison[change.event_id]
+        self.done.append(change.event_id)
+
+
+@dataclass
+class Shop:
+    """A processor over rows in memory; `slept` are its pauses."""
+
+    memory: Memory = field(default_factory=Memory)
+    note: Note = field(default_factory=Note)
+    slept: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        tokens = count()
+        self.memory.put(PRODUCT, category("books"), category("toys"))
+        reactions = [
+            TableReaction(
+                each.NAME,
+                each.effects,
+                self.memory.table,
+                "shop-system",
+                lambda: NOW,
+                lambda: f"token-{next(tokens)}",
+            )
+            for each in (ratings, product_counts)
+        ]
+
+        async def sleep(seconds: float) -> None:
+            self.slept.append(seconds)
+
+        patience = Patience(sleep, lambda _low, high: high)
+        self.processor = Processor([*reactions, self.note], patience)
+
+    async def deliver(self, *made: Any) -> None:
+        await self.processor.deliver("shard-1", made)
+
+    @property
+    def histogram(self) -> tuple[int, ...]:
+        item = from_row(self.memory.rows[KEYS.product(PRODUCT.id)])
+        assert isinstance(item, Product)
+        return item.histogram
+
+    def count(self, slug: str) -> int:
+        return int(self.memory.rows[KEYS.category(slug)]["productCount"])
+
+
+async def test_reviews_written_changed_and_removed_are_counted() -> None:
+    shop = Shop()
+    five = review(1, PRODUCT.id, rating=5)
+    four = review(2, PRODUCT.id, rating=4)
+    await shop.deliver(record(1, new=five), record(2, new=four))
+    assert shop.histogram == (0, 0, 0, 1, 1)
+    await shop.deliver(record(3, four, four.model_copy(update={"rating": 1})))
+    assert shop.histogram == (1, 0, 0, 0, 1)
+    await shop.deliver(record(4, old=five))
+    assert shop.histogram == (1, 0, 0, 0, 0)
+
+
+async def test_a_record_that_comes_again_counts_once() -> None:
+    shop = Shop()
+    written = [record(n, new=review(n, PRODUCT.id, rating=3)) for n in range(5)]
+    await shop.deliver(*written, record(9, new=PRODUCT))
+    await shop.deliver(*written[2:], *written, record(9, new=PRODUCT))
+    assert shop.histogram == (0, 0, 5, 0, 0)
+    assert shop.count("books") == 1
+
+
+async def test_the_effect_and_its_mark_are_one_transaction() -> None:
+    shop = Shop()
+    await shop.deliver(record(1, new=review(1, PRODUCT.id)))
+    [[mark, effect]] = shop.memory.transactions
+    assert getattr(mark, "table", None) == "shop-system"
+    assert mark.key.pk == "EVENT#event-1"
+    assert shop.memory.rows[mark.key]["ttl"] == NOW.timestamp() + 25 * 3600
+    assert effect.key == KEYS.product(PRODUCT.id)
+
+
+async def test_a_product_that_is_gone_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop()
+    await shop.deliver(record(1, new=review(1, new_id(99, "product"))))
+    assert shop.note.done == ["event-1"]
+    assert not shop.slept
+    assert not caplog.records
+
+
+async def test_a_category_that_is_gone_does_not_stop_the_count_of_another() -> None:
+    shop = Shop()
+    await shop.deliver(record(1, product(1, category="gone"), PRODUCT))
+    assert shop.count("books") == 1
+    await shop.deliver(record(1, product(1, category="gone"), PRODUCT))
+    assert shop.count("books") == 1
+
+
+async def test_a_poison_record_is_passed_after_five_tries(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop()
+    shop.note.poison["event-1"] = RuntimeError("taro@example.com is the matter")
+    await shop.deliver(record(1, new=user(1)), record(2, new=user(2)))
+    assert shop.note.tried == ["event-1"] * TRIES + ["event-2"]
+    assert shop.slept == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    [line] = caplog.records
+    assert line.levelno == logging.ERROR
+    assert line.getMessage() == (
+        "passed: shard shard-1, sequence number 1, note failed: RuntimeError"
+    )
+
+
+async def test_a_refused_transaction_is_poison_too() -> None:
+    shop = Shop()
+    shop.memory.faults = [StoreError("ValidationException")] * TRIES
+    await shop.deliver(*(record(n, new=review(n, PRODUCT.id, rating=2)) for n in (1, 2)))
+    assert shop.histogram == (0, 1, 0, 0, 0)
+    assert shop.note.done == ["event-1", "event-2"]
+
+
+async def test_a_store_that_is_away_loses_no_record() -> None:
+    shop = Shop()
+    shop.memory.faults = [ServiceUnavailable("Not now.")] * (20 * TRIES)
+    await shop.deliver(*(record(n, new=review(n, PRODUCT.id, rating=2)) for n in (1, 2)))
+    assert shop.histogram == (0, 2, 0, 0, 0)
+    assert max(shop.slept) == 10
+
+
+async def test_a_row_that_breaks_its_form_is_passed_and_its_content_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop()
+    broken = {**row(user(1)), "createdAt": "secret"}
+    await shop.deliver(record(1, new=broken), record(2, new=user(2)))
+    assert shop.note.done == ["event-2"]
+    [line] = caplog.records
+    assert "sequence number 1" in line.getMessage()
+    assert "secret" not in caplog.text
+
+
+async def test_rows_that_are_nobodys_business_reach_no_reaction() -> None:
+    shop = Shop()
+    await shop.deliver(record(1, new={PK: "t#USERNAME#x", "SK": "UNIQUE", "entity": "Unique"}))
+    assert shop.note.tried == []

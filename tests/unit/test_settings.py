@@ -1,0 +1,201 @@
+"""Settings: the defaults of the contract, and one line for what is not as it should be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import settings
+from datasources.errors import ConfigurationError
+from settings import Settings, describe, load
+
+KEY = "a key of sixteen or more"
+Environment = Callable[..., Settings]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
+    """Loads the settings of an environment with these alone."""
+
+    def loaded(**values: str) -> Settings:
+        for name in [name for name in os.environ if name.startswith(settings.PREFIX)]:
+            monkeypatch.delenv(name)
+        for name, value in values.items():
+            monkeypatch.setenv(settings.PREFIX + name, value)
+        return load()
+
+    return loaded
+
+
+def test_the_defaults_are_those_of_the_contract(environment: Environment) -> None:
+    found = environment()
+    assert (found.store, found.is_embedded, found.endpoint) == ("embedded", True, None)
+    assert (found.table, found.region) == ("cartograph", "ap-northeast-1")
+    assert (found.jwt_secret, found.jwks_url) == (None, None)
+    assert (found.jwt_issuer, found.jwt_audience) == (None, None)
+    assert found.cursor_keys == ()
+    assert (found.tenants, found.allowed_origins) == (("default",), ())
+    assert (found.currency, found.currency_scale) == ("JPY", 0)
+    assert (found.introspection, found.graphiql) == (True, True)
+    assert (found.shards, found.data_dir) == (4, None)
+
+
+def test_every_setting_of_the_contract_can_be_given(environment: Environment) -> None:
+    found = environment(
+        STORE="https://store.example:8000",
+        TABLE="shop",
+        REGION="us-east-1",
+        JWKS_URL="https://id.example/keys",
+        JWT_ISSUER="https://id.example",
+        JWT_AUDIENCE="shop",
+        CURSOR_KEYS=f"{KEY}, another {KEY}",
+        TENANTS="one, two,",
+        CURRENCY="KWD",
+        INTROSPECTION="true",
+        GRAPHIQL="1",
+        ALLOWED_ORIGINS="https://a.example,https://b.example",
+        SHARDS="8",
+        DATA_DIR="data",
+    )
+    assert found.endpoint == "https://store.example:8000"
+    assert not found.is_embedded
+    assert [key.get_secret_value() for key in found.cursor_keys] == [KEY, f"another {KEY}"]
+    assert found.tenants == ("one", "two")
+    assert found.allowed_origins == ("https://a.example", "https://b.example")
+    assert (found.currency_scale, found.shards) == (3, 8)
+    assert (found.introspection, found.graphiql) == (True, True)
+    assert found.data_dir == Path("data")
+
+
+@pytest.mark.parametrize(
+    "store", ["aws", "http://127.0.0.1:8000", "https://dynamodb.example", "embedded"]
+)
+def test_the_schema_and_the_explorer_are_shown_by_the_embedded_store_alone(
+    environment: Environment, store: str
+) -> None:
+    found = environment(STORE=store, CURSOR_KEYS=KEY)
+    assert found.introspection is found.graphiql is (store == "embedded")
+
+
+def test_the_schema_can_be_hidden_in_the_embedded_store(environment: Environment) -> None:
+    found = environment(INTROSPECTION="false", GRAPHIQL="false")
+    assert (found.introspection, found.graphiql) == (False, False)
+
+
+@pytest.mark.parametrize(("currency", "scale"), [("JPY", 0), ("USD", 2), ("EUR", 2), ("KWD", 3)])
+def test_a_currency_has_the_digits_of_iso_4217(
+    environment: Environment, currency: str, scale: int
+) -> None:
+    assert environment(CURRENCY=currency).currency_scale == scale
+
+
+def test_an_empty_setting_is_as_one_left_out(environment: Environment) -> None:
+    found = environment(JWT_SECRET="", STORE="", TENANTS="", DATA_DIR="", SHARDS="")
+    assert found == environment()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STORE", "dynamo"),
+        ("STORE", "ftp://store.example"),
+        ("STORE", "http://"),
+        ("STORE", "AWS"),
+        ("TABLE", "a"),
+        ("TABLE", "a table"),
+        ("REGION", "Tokyo!"),
+        ("JWKS_URL", "id.example/keys"),
+        ("CURSOR_KEYS", "short"),
+        ("CURSOR_KEYS", f"{KEY},short"),
+        ("TENANTS", "a b"),
+        ("TENANTS", "a#b"),
+        ("TENANTS", ","),
+        ("TENANTS", "x" * 65),
+        ("CURRENCY", "yen"),
+        ("CURRENCY", "JPYX"),
+        ("INTROSPECTION", "perhaps"),
+        ("GRAPHIQL", "perhaps"),
+        ("SHARDS", "0"),
+        ("SHARDS", "65"),
+        ("SHARDS", "four"),
+        ("DEADLINE", "0"),
+        ("DEADLINE", "61"),
+        ("READ_BUDGET", "1"),
+        ("MAX_BODY", "1"),
+        ("MAX_TOKENS", "0"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(
+    environment: Environment, name: str, value: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        environment(**{name: value})
+    message = refused.value.message
+    assert message.startswith(f"CARTOGRAPH_{name}: ")
+    assert "\n" not in message
+    assert "should " in message
+
+
+@pytest.mark.parametrize("name", ["STOER", "CURSOR_KEY", "JWT", "MODEL_CONFIG", "EMBEDDED"])
+def test_a_name_that_is_no_setting_is_refused(environment: Environment, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"CARTOGRAPH_{name} is no setting"):
+        environment(**{name: "x"})
+
+
+def test_several_wrong_settings_are_all_named_in_one_line(environment: Environment) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        environment(SHARDS="0", CURRENCY="yen")
+    assert "CARTOGRAPH_SHARDS: " in refused.value.message
+    assert "CARTOGRAPH_CURRENCY: " in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+def test_a_secret_and_a_key_set_do_not_go_together(environment: Environment) -> None:
+    with pytest.raises(ConfigurationError, match=r"^CARTOGRAPH_JWT_SECRET and JWKS_URL: should"):
+        environment(JWT_SECRET="s" * 32, JWKS_URL="https://id.example/keys")
+
+
+@pytest.mark.parametrize("store", ["aws", "http://127.0.0.1:8000"])
+def test_outside_the_embedded_store_cursor_keys_are_required(
+    environment: Environment, store: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"^CARTOGRAPH_CURSOR_KEYS: should"):
+        environment(STORE=store)
+
+
+def test_no_secret_is_shown(environment: Environment) -> None:
+    found = environment(JWT_SECRET="jwt-secret-of-thirty-two-letters", CURSOR_KEYS=KEY)
+    for shown in (repr(found), str(found), f"{found!r:s}", found.model_dump_json()):
+        assert "jwt-secret" not in shown
+        assert KEY not in shown
+
+
+@pytest.mark.parametrize("name", ["CURSOR_KEYS", "JWT_SECRET"])
+def test_no_secret_is_in_the_line_about_a_wrong_setting(
+    environment: Environment, name: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        environment(**{name: "hush", "CURSOR_KEYS": "hush", "SHARDS": "0"})
+    assert "hush" not in str(refused.value)
+
+
+def test_settings_cannot_be_changed(environment: Environment) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        environment().table = "other"  # type: ignore[misc]
+
+
+def test_every_setting_is_described() -> None:
+    rows = describe()
+    assert [name for name, _, _ in rows] == [
+        settings.PREFIX + name.upper() for name in Settings.model_fields
+    ]
+    assert all(meaning and "\n" not in meaning for _, _, meaning in rows)
+    defaults = {name: default for name, default, _ in rows}
+    assert defaults["CARTOGRAPH_STORE"] == "embedded"
+    assert defaults["CARTOGRAPH_TENANTS"] == "default"
+    assert defaults["CARTOGRAPH_CURSOR_KEYS"] == "none"
+    assert str(Path.home()) not in str(rows)
