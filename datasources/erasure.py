@@ -43,11 +43,9 @@ async def finish(table: Table, keys: Keys, user_id: str, now: datetime) -> int:
             continue
         if order.status not in orders.FINISHED:
             continue
-        without = order.model_copy(
-            update={"shipping_address": None, "version": order.version + 1, "updated_at": now}
-        )
         try:
-            await table.transact([orders.replace(keys, order, without)], token=str(uuid.uuid4()))
+            forgotten = orders.forget_address(keys, order, now)
+            await table.transact([forgotten], token=str(uuid.uuid4()))
         except TransactionCancelled:
             continue
         removed += 1

@@ -25,7 +25,7 @@ from datasources.keys import (
 )
 from datasources.listing import Batch, Bound, Listing
 from datasources.table import Query, Table, gather
-from datasources.writes import ABSENT, Put, same_version
+from datasources.writes import ABSENT, Put, Update, same_version
 
 # From here an order goes nowhere that its address would be needed.
 FINISHED = frozenset((OrderStatus.DELIVERED, OrderStatus.CANCELLED, OrderStatus.REFUNDED))
@@ -61,6 +61,21 @@ def create(keys: Keys, order: Order) -> Put:
 def replace(keys: Keys, before: Order, after: Order) -> Put:
     """Puts the order in place of the version read."""
     return Put(row(keys, after), same_version(before.version))
+
+
+def forget_address(keys: Keys, order: Order, now: datetime) -> Update:
+    """Removes the address of the version read."""
+    return Update(
+        keys.order(order.user_id, order.id),
+        "SET #version = :version, #updatedAt = :updatedAt REMOVE #shippingAddress",
+        {
+            "#version": "version",
+            "#updatedAt": "updatedAt",
+            "#shippingAddress": "shippingAddress",
+        },
+        {":version": order.version + 1, ":updatedAt": timestamp(now)},
+        same_version(order.version),
+    )
 
 
 async def by_number(table: Table, keys: Keys, number: str) -> Row | None:

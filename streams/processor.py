@@ -19,6 +19,7 @@ from streams.changes import Change, Record, read_change
 from streams.checkpoints import Checkpoints
 from streams.patience import Jitter, Patience, Sleep
 from streams.reactions import Reaction, TableReaction, product_counts, ratings
+from streams.reactions.erasure import ErasureReaction
 from streams.reader import Reader
 
 if TYPE_CHECKING:
@@ -55,9 +56,12 @@ async def process(
     def system_table() -> Table:
         return Table(client, system, clock() + SECONDS_A_CALL, jitter=jitter)
 
-    own = [
-        TableReaction(each.NAME, each.effects, main_table, system, now, new_token)
-        for each in (ratings, product_counts)
+    own: list[Reaction] = [
+        *(
+            TableReaction(each.NAME, each.effects, main_table, system, now, new_token)
+            for each in (ratings, product_counts)
+        ),
+        ErasureReaction(main_table, now),
     ]
     patience = Patience(sleep, jitter)
     stream = await patience.insist(lambda: _stream(client, table), "Table")
