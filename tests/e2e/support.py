@@ -17,7 +17,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds; the machine may be busy, and install the embedded store meanwhile
-MUST_NOT_SKIP = os.environ.get("CARTOGRAPH_TESTS_MUST_NOT_SKIP") == "1"
+MUST_NOT_SKIP = os.environ.get("TESTS_MUST_NOT_SKIP") == "1"
 
 
 def environment(state: Path, **settings: object) -> dict[str, str]:

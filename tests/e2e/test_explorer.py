@@ -42,7 +42,7 @@ ARGUMENTS: Final = [
 PATIENCE: Final = 30_000  # milliseconds; two cores may be busy with other tests
 
 pytestmark = pytest.mark.skipif(
-    bool(MISSING) and os.environ.get("CARTOGRAPH_TESTS_MUST_NOT_SKIP") != "1",
+    bool(MISSING) and os.environ.get("TESTS_MUST_NOT_SKIP") != "1",
     reason=f"missing: {', '.join(MISSING)}",
 )
 
