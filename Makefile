@@ -11,14 +11,16 @@ EXPLORER := schema/graphiql/dist/index.html
 EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schema/graphiql/*.html \
 	schema/graphiql/src/* schema/graphiql/examples/*)
 
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
 .PHONY: serve test bench lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
-	@$(MAKE) --no-print-directory -j2 .venv/installed explorer
+	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
 	@exec $(BIN)/cartograph serve --host $(HOST) --port $(PORT)
 
 test: ## run every test; TESTS= chooses some
-	@$(MAKE) --no-print-directory -j2 .venv/installed-dev explorer
+	@$(MAKE) --no-print-directory --silent -j2 .venv/installed-dev explorer
 	$(BIN)/python -m pytest -n auto $(TESTS)
 
 bench: .venv/installed ## measure orders a second, and what an order costs
@@ -72,7 +74,7 @@ clean: ## remove what was installed and built
 
 explorer:
 ifdef NPM
-	@$(MAKE) --no-print-directory $(EXPLORER) \
+	@$(MAKE) --no-print-directory --silent $(EXPLORER) \
 		|| echo "The GraphiQL explorer could not be built; the service goes without"
 else
 	@echo "npm is not here: the GraphiQL explorer is not built"
@@ -80,6 +82,6 @@ endif
 
 $(EXPLORER): $(EXPLORER_SOURCES)
 	@echo "Building the GraphiQL explorer"
-	@npm ci --prefix schema/graphiql --no-audit --no-fund --loglevel=error
-	@npm run build --prefix schema/graphiql --silent
+	@npm ci --prefix schema/graphiql --no-audit --no-fund --silent
+	@npm run build --prefix schema/graphiql --silent -- --logLevel warn
 	@touch $@
