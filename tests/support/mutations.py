@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
-from datasources.attributes import decode_row
-from datasources.items import Item, Row
-from datasources.keys import PK, SK, Key, tenant_of
-from resolvers import global_ids
+from datasources.attributes import decode_row, encode_row
+from datasources.items import Row
+from datasources.keys import Key, tenant_of
 from tests.support.items import NOW
 from tests.support.shop import TestShop
 
@@ -93,23 +92,15 @@ async def mutate(
     return Written(result, payload["userErrors"], None)
 
 
-async def boss(shop: TestShop, name: str, **input: Any) -> Written:
+async def boss(shop: TestShop, mutation: str, /, **input: Any) -> Written:
     """What staff without an account of their own get."""
-    return await mutate(shop, name, input, user="boss", staff=True)
+    return await mutate(shop, mutation, input, user="boss", staff=True)
 
 
 async def rows(shop: TestShop) -> dict[Key, Row]:
-    """Every row of the shop's tenant, whatever it is."""
-    found = {}
-    pages = shop.client.get_paginator("scan").paginate(
-        TableName=shop.table_name, ConsistentRead=True
-    )
-    async for page in pages:
-        for raw in page["Items"]:
-            row = decode_row(raw)
-            if tenant_of(row[PK]) == shop.tenant:
-                found[Key(row[PK], row[SK])] = row
-    return found
+    """Every row of the shop's tenant, whatever it is: of all that anything was to write."""
+    own = (key for key in shop.touched if tenant_of(key.pk) == shop.tenant)
+    return await shop.table().batch_get(own, consistent=True)
 
 
 async def stored(shop: TestShop, key: Key) -> Row | None:
@@ -118,6 +109,11 @@ async def stored(shop: TestShop, key: Key) -> Row | None:
     return (
         None if row is None else {name: value for name, value in row.items() if value is not None}
     )
+
+
+def as_stored(row: Row) -> Row:
+    """A row as it comes back from the store."""
+    return decode_row(cast(Any, encode_row(row)))
 
 
 async def listed(shop: TestShop, field: str) -> list[str]:
@@ -132,7 +128,3 @@ def later(shop: TestShop, minutes: int = 1) -> str:
     now = NOW + timedelta(minutes=minutes)
     shop.shop = replace(shop.shop, now=lambda: now)
     return now.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def ids(*items: Item) -> list[str]:
-    return [global_ids.of(item) for item in items]

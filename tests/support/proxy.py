@@ -23,7 +23,7 @@ from datasources.client import Endpoint
 
 
 class Fault(Enum):
-    """What may go wrong; each is drawn on its own, in this order."""
+    """What may go wrong, one thing at a time."""
 
     DROP = "the connection ends before the request is carried out"
     LOSE = "the request is carried out, and the connection ends before or amid the answer"
@@ -54,12 +54,13 @@ class Seen:
 
 @dataclass
 class FaultProxy:
-    """`odds` are the probabilities of the faults, `latency` seconds before a request is
-    forwarded; `seen` is every request in the order of arrival."""
+    """`odds` are the probabilities of the faults, `latency` seconds before a request goes on
+    (of the `delayed` operation alone, where one is named); `seen` is every request as it came."""
 
     endpoint: Endpoint
     odds: Mapping[Fault, float] = field(default_factory=dict)
     latency: float = 0.0
+    delayed: str | None = None
     seen: list[Seen] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -111,7 +112,7 @@ class FaultProxy:
             return _hang_up(request)
         fault = self._draw(operation, body)
         self.seen.append(Seen(operation, body, fault))
-        if self.latency:
+        if self.latency and self.delayed in {None, operation}:
             await asyncio.sleep(self.latency)
         match fault:
             case None:
@@ -131,10 +132,12 @@ class FaultProxy:
                 return await self._partly(request, operation, json.loads(body), onward)
 
     def _draw(self, operation: str, body: bytes) -> Fault | None:
+        point = self._chance.random()
         for fault in Fault:
-            drawn = self._chance.random() < self.odds.get(fault, 0.0)
-            if drawn and _befalls(fault, operation, body):
-                return fault
+            if _befalls(fault, operation, body):
+                point -= self.odds.get(fault, 0.0)
+                if point < 0:
+                    return fault
         return None
 
     def _cancelled(self, request: dict[str, Any]) -> web.Response:

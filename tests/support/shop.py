@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from datasources import categories, orders, products, reviews, users
 from datasources.cursor import CursorCodec
 from datasources.items import Category, Item, Order, Product, Review, User
-from datasources.keys import Keys
+from datasources.keys import PK, SK, Key, Keys
 from datasources.table import BATCH_WRITE_ROWS, Table
 from resolvers.context import Shop
 from resolvers.money import Currency
@@ -83,6 +84,7 @@ class TestShop:
     tenant: str
     shards: int = 4
     calls: list[Call] = field(default_factory=list)
+    touched: set[Key] = field(default_factory=set)  # every row that a request was to write
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.tenant, self.shards)
@@ -156,3 +158,14 @@ class TestShop:
         parts = request.get("RequestItems", {}).values() if model.name == "BatchGetItem" else ()
         keys = sum(len(part["Keys"]) for part in parts)
         self.calls.append(Call(model.name, request.get("IndexName"), keys))
+        self.touched |= _written(model.name, request)
+
+
+def _written(operation: str, request: Mapping[str, Any]) -> set[Key]:
+    """The keys of the rows that a request writes, or holds to a condition."""
+    entries = list(request.get("TransactItems", ()))
+    if operation == "BatchWriteItem":
+        entries += itertools.chain(*request["RequestItems"].values())
+    bodies = [body for entry in entries for body in entry.values()]
+    rows = [body.get("Item") or body["Key"] for body in bodies]
+    return {Key(row[PK]["S"], row[SK]["S"]) for row in rows}
