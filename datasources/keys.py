@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import idna
+
 PK = "PK"
 SK = "SK"
 GSI1 = "GSI1"
@@ -90,8 +92,8 @@ def fold_email(email: str) -> str:
     folded = _fold(email.strip())
     local, at, domain = folded.rpartition("@")
     try:
-        return local + at + domain.encode("idna").decode("ascii")
-    except UnicodeError:
+        return local + at + idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
         return folded
 
 

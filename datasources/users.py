@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datasources.items import Audit, Unique, User, UserStatus
+from datasources.items import Unique, User, UserStatus
 from datasources.keys import GSI2, PK, SK, Key, Keys, timestamp
 from datasources.listing import Listing
 from datasources.writes import ABSENT, Action, Condition, Delete, Put, same_version
@@ -47,11 +47,6 @@ def replace(keys: Keys, before: User, after: User) -> list[Action]:
         *(Delete(key, _held_by(before.id)) for key in old if key not in new),
         *(Put(unique_row(key, after.id), ABSENT) for key in new if key not in old),
     ]
-
-
-def audit(keys: Keys, entry: Audit) -> Put:
-    pk, sk = keys.audit(entry.subject, entry.at, entry.action)
-    return Put({PK: pk, SK: sk, **entry.to_attributes()}, ABSENT)
 
 
 def unique_keys(keys: Keys, user: User) -> list[Key]:

@@ -24,7 +24,8 @@ class Currency:
     def minor(self, argument: str, amount: Decimal) -> int:
         """BadUserInput for more digits than the currency has, and for more than 12 in all."""
         scaled = amount.scaleb(self.scale)
-        if scaled != scaled.to_integral_value():
+        exponent = amount.as_tuple().exponent
+        if not isinstance(exponent, int) or -exponent > self.scale:
             raise BadUserInput(
                 argument, f"{self.code} has {self.scale} digits after the point at most."
             )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from datasources import idempotency, products, reviews
+from datasources import audit, idempotency, products, reviews
 from datasources.errors import BadUserInput, TransactionCancelled
-from datasources.items import Category, Idempotency, Product, ProductStatus, Review
+from datasources.items import Audit, Category, Idempotency, Product, ProductStatus, Review
 from datasources.listing import Listing
 from datasources.writes import PRESENT, Action, Check, Put
 from resolvers import global_ids, inputs
@@ -171,8 +171,16 @@ async def adjust_inventory(context: Context, wanted: inputs.AdjustInventory) -> 
     """Changes the stock by a difference, never below zero, once for each key."""
     await authorize(context, "adjustInventory")
     (product_id,) = wanted.product_id
+    adjusted = Audit(
+        subject=product_id,
+        action=f"INVENTORY {wanted.delta:+d}",
+        actor=context.principal.user_id or "",
+        reason=wanted.reason,
+        at=context.now(),
+    )
     actions: list[Action] = [
-        products.adjust(context.keys, product_id, wanted.delta, most=MOST_STOCK)
+        products.adjust(context.keys, product_id, wanted.delta, most=MOST_STOCK),
+        audit.entry(context.keys, adjusted),
     ]
     if wanted.idempotency_key is not None:
         actions.append(_claim(context, wanted, wanted.idempotency_key))
@@ -198,8 +206,8 @@ def _claim(context: Context, wanted: inputs.AdjustInventory, idempotency_key: st
 
 def _explain(wanted: inputs.AdjustInventory, cancelled: TransactionCancelled) -> None:
     """Nothing to say where the key had made this very change; Rejected otherwise."""
-    if len(cancelled.rows) > 1 and cancelled.failed(1):
-        before = Idempotency.model_validate(cancelled.rows[1])
+    if len(cancelled.rows) > 2 and cancelled.failed(2):
+        before = Idempotency.model_validate(cancelled.rows[2])
         if before.fingerprint == idempotency.fingerprint(wanted.canonical()):
             return
         raise rejected(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 
-from datasources import orders, reviews, users
+from datasources import audit, orders, reviews, users
 from datasources.errors import TransactionCancelled
 from datasources.items import Audit, OrderStatus, User, UserStatus
 from datasources.writes import Action
@@ -157,7 +157,7 @@ async def delete_user(context: Context, wanted: inputs.DeleteUser) -> str:
             created_at=before.created_at,
             updated_at=now,
         )
-        entry = Audit(
+        erased = Audit(
             subject=before.id,
             action="ERASED",
             actor=context.principal.user_id or "",
@@ -166,7 +166,7 @@ async def delete_user(context: Context, wanted: inputs.DeleteUser) -> str:
         )
         actions = users.replace(context.keys, before, stub)
         try:
-            await commit(context, [*actions, users.audit(context.keys, entry)])
+            await commit(context, [*actions, audit.entry(context.keys, erased)])
         except TransactionCancelled:
             raise Raced from None
         return global_ids.of(stub)

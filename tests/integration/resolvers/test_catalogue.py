@@ -327,3 +327,11 @@ async def test_a_key_belongs_to_one_caller_and_lives_a_day(stocked: TestShop) ->
 async def test_a_change_that_failed_leaves_its_key_free(stocked: TestShop) -> None:
     assert (await adjust(stocked, -6, idempotencyKey="12345678")).codes == ["OUT_OF_STOCK"]
     assert (await adjust(stocked, -4, idempotencyKey="12345678")).result["inventory"] == 1
+
+
+async def test_who_changed_the_stock_and_why_is_on_record(stocked: TestShop) -> None:
+    await adjust(stocked, -2, reason="棚卸し")
+
+    key = stocked.keys.audit(BOOK.id, items.NOW, "INVENTORY -2")
+    row = (await stocked.table().batch_get([key], consistent=True))[key]
+    assert (row["actor"], row["reason"]) == ("boss", "棚卸し")
