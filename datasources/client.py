@@ -49,22 +49,37 @@ class StreamsClient(Protocol):
     async def get_records(self, **parameters: Any) -> dict[str, Any]: ...
 
 
+def new_session(endpoint: Endpoint) -> aioboto3.Session:
+    """What several clients can share: credentials, and the descriptions of the services, which
+    take longer to read than a client to open."""
+    credentials = (
+        {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if endpoint.local else {}
+    )
+    return aioboto3.Session(region_name=endpoint.region, **credentials)
+
+
 @asynccontextmanager
-async def open_client(endpoint: Endpoint) -> AsyncIterator[DynamoDBClient]:
+async def open_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[DynamoDBClient]:
     """A DynamoDB client, closed at the end of the block."""
-    async with _open("dynamodb", endpoint) as client:
+    async with _open("dynamodb", endpoint, session) as client:
         yield cast("DynamoDBClient", client)
 
 
 @asynccontextmanager
-async def open_streams_client(endpoint: Endpoint) -> AsyncIterator[StreamsClient]:
+async def open_streams_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[StreamsClient]:
     """A client of the tables' streams, closed at the end of the block."""
-    async with _open("dynamodbstreams", endpoint) as client:
+    async with _open("dynamodbstreams", endpoint, session) as client:
         yield cast("StreamsClient", client)
 
 
 @asynccontextmanager
-async def _open(service: str, endpoint: Endpoint) -> AsyncIterator[object]:
+async def _open(
+    service: str, endpoint: Endpoint, session: aioboto3.Session | None
+) -> AsyncIterator[object]:
     """A client of a service.
 
     Retries are the caller's business (one layer), so the client makes a single attempt, with
@@ -78,10 +93,7 @@ async def _open(service: str, endpoint: Endpoint) -> AsyncIterator[object]:
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
     )
-    credentials = (
-        {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if endpoint.local else {}
-    )
-    session = aioboto3.Session(region_name=endpoint.region, **credentials)
+    session = session or new_session(endpoint)
     try:
         context = session.client(service, endpoint_url=endpoint.url, config=config)
     except (BotoCoreError, ValueError) as error:

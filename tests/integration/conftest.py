@@ -9,11 +9,11 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from queue import Queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from datasources.client import Endpoint, open_client
+from datasources.client import Endpoint, new_session, open_client
 from datasources.embedded import embedded_store
 from datasources.provision import provision
 from tests.support.shop import TestShop
@@ -59,9 +59,15 @@ def endpoint() -> Iterator[Endpoint]:
     keeper.join()
 
 
+@pytest.fixture(scope="session")
+def session(endpoint: Endpoint) -> Any:
+    """Shared by the clients of all tests, each of which has an event loop of its own."""
+    return new_session(endpoint)
+
+
 @pytest.fixture
-async def client(endpoint: Endpoint) -> AsyncIterator[DynamoDBClient]:
-    async with open_client(endpoint) as opened:
+async def client(endpoint: Endpoint, session: Any) -> AsyncIterator[DynamoDBClient]:
+    async with open_client(endpoint, session) as opened:
         yield opened
 
 
