@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import aiohttp
 import uvloop
+from jwt.warnings import InsecureKeyLengthWarning
 
 import settings as configuration
 from datasources.client import (
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent
 TEMPLATE = ROOT / "infra" / "template.yaml"
 EXPLORER = ROOT / "schema" / "graphiql" / "dist"
+SECRET_LENGTH = 32  # bytes, RFC 7518, section 3.2
 # Whom the explorer can ask as, over the demo data: label, subject, and whether staff.
 IDENTITIES = (
     ("Customer: 太郎 田中", TARO, False),
@@ -223,6 +226,8 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         if settings.is_embedded:
             streams = await stack.enter_async_context(open_streams_client(endpoint))
             await stack.enter_async_context(following(client, streams, settings.table, now=now))
+        if settings.jwt_secret and len(settings.jwt_secret.get_secret_value()) < SECRET_LENGTH:
+            say(f"CARTOGRAPH_JWT_SECRET is under {SECRET_LENGTH} bytes: for development alone")
         page = explorer(settings, trusting=is_loopback(listener))
         say(f"Serving http://{address(listener)}/graphql from the store {settings.store}")
         if page and not page.built:
@@ -373,6 +378,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         for library in ("aiobotocore", "botocore"):  # which tell where credentials were found
             logging.getLogger(library).setLevel(logging.WARNING)
+        # `serve` says so in a line of its own.
+        warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(arguments.run(settings, arguments))
     except ConfigurationError as error:
