@@ -28,6 +28,7 @@ ROW_BYTES = 400 * 1024
 ATTEMPTS = 3
 _FIRST_PAUSE = 0.025  # seconds; doubles with each attempt
 _LONGEST_PAUSE = 1.0
+_DOUBLINGS = 6  # by then the longest is reached
 
 _PARTITION = "#pk = :pk"
 _CONDITIONS = {
@@ -139,7 +140,7 @@ class Table:
             pending = answer.get("UnprocessedItems", {}).get(self.name, [])
             if pending:
                 attempt += 1
-                await self._pause(attempt, Throttled("The store left rows unwritten."))
+                await self.pause(attempt, Throttled("The store left rows unwritten."))
 
     async def transact(self, actions: Sequence[Action], *, token: str) -> None:
         """All of the actions or none, each on a row of its own, at most 100.
@@ -177,7 +178,7 @@ class Table:
             pending = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if pending:
                 attempt += 1
-                await self._pause(attempt, Throttled("The store left keys unprocessed."))
+                await self.pause(attempt, Throttled("The store left keys unprocessed."))
         return rows
 
     async def _call(self, method: Callable[..., Any], **parameters: Any) -> Any:
@@ -196,13 +197,13 @@ class Table:
                 left -= not error.patient
                 if not error.retryable or not left:
                     raise error from raised
-                await self._pause(attempt, error)
+                await self.pause(attempt, error)
             else:
                 return answer
 
-    async def _pause(self, attempt: int, error: Exception) -> None:
+    async def pause(self, attempt: int, error: Exception) -> None:
         """Waits before the next attempt; raises `error` where the deadline leaves no time."""
-        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
+        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, _DOUBLINGS))
         pause = self.jitter(0, ceiling)
         if asyncio.get_running_loop().time() + pause >= self.deadline:
             raise error

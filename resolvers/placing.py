@@ -85,6 +85,7 @@ async def place_order(context: Context, wanted: inputs.PlaceOrder) -> Placed:
 def _merged(wanted: Sequence[inputs.OrderItem]) -> list[Line]:
     """One line a product, for a transaction takes one action an item."""
     lines: dict[str, Line] = {}
+    errors = []
     for position, item in enumerate(wanted):
         (product_id,) = item.product_id
         line = lines.setdefault(product_id, Line(position, product_id, 0, ()))
@@ -93,18 +94,14 @@ def _merged(wanted: Sequence[inputs.OrderItem]) -> list[Line]:
             expected += ((position, item.expected_unit_price.minor),)
         quantity = line.quantity + item.quantity
         if quantity > MOST_UNITS:
-            raise rejected(
-                UserErrorCode.INVALID,
-                f"should be at most {MOST_UNITS} of one product, not {quantity} in all lines",
-                *("items", position, "quantity"),
-            )
+            message = f"should be at most {MOST_UNITS} of one product, not {quantity} in all lines"
+            errors.append(_error(UserErrorCode.INVALID, message, position, "quantity"))
         lines[product_id] = replace(line, quantity=quantity, expected=expected)
     if len(lines) > inputs.MOST_PRODUCTS:
-        raise rejected(
-            UserErrorCode.INVALID,
-            f"should be at most {inputs.MOST_PRODUCTS} different products, not {len(lines)}",
-            "items",
-        )
+        message = f"should be at most {inputs.MOST_PRODUCTS} different products, not {len(lines)}"
+        errors.append(_error(UserErrorCode.INVALID, message))
+    if errors:
+        raise Rejected(*errors)
     return list(lines.values())
 
 

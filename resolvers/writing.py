@@ -18,7 +18,6 @@ from resolvers.errors import UserErrorCode, rejected
 
 T = TypeVar("T")
 
-ATTEMPTS = 8
 GRACE = 1.0  # seconds
 
 
@@ -37,13 +36,18 @@ async def commit(context: Context, actions: Sequence[Action]) -> None:
 
 
 async def again(context: Context, attempt: Callable[[], Awaitable[T]]) -> T:
-    """What the attempt comes to once it is not Raced; each begins with nothing remembered."""
-    for _ in range(ATTEMPTS):
+    """What the attempt comes to once it is not Raced; each begins with nothing remembered.
+
+    Who keeps losing waits a little longer each time, up to the deadline.
+    """
+    lost = 0
+    while True:
         try:
             return await attempt()
         except Raced:
+            lost += 1
             context.loaders.forget()
-    raise Conflict("Others kept changing the same thing; try again.")
+            await context.table.pause(lost, Conflict("Others keep changing the same thing."))
 
 
 async def recorded(context: Context, key: Key) -> Idempotency | None:

@@ -34,7 +34,7 @@ class Fault(Enum):
 
 
 _THROTTLES = ("ProvisionedThroughputExceededException", "ThrottlingException")
-_CONFLICTS = ("TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
+_CONFLICTS = ("TransactionConflict", "ThrottlingError")
 _UNPROCESSED = {"BatchGetItem": "UnprocessedKeys", "BatchWriteItem": "UnprocessedItems"}
 _JSON = "application/x-amz-json-1.0"
 # What concerns one connection alone, and what no longer holds of a body that was changed.
@@ -65,9 +65,8 @@ class FaultProxy:
 
     def __post_init__(self) -> None:
         self._chance = random.Random(0)  # noqa: S311 - no secrets
-        self._reachable = asyncio.Event()
+        self._reachable, self._idle = asyncio.Event(), asyncio.Event()
         self._reachable.set()
-        self._idle = asyncio.Event()
         self._idle.set()
         self._under_way = 0
 

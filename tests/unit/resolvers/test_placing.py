@@ -17,7 +17,7 @@ from datasources.errors import Conflict, ServiceUnavailable, Throttled
 from datasources.items import Idempotency, OrderStatus, Product, ProductStatus
 from datasources.keys import Keys
 from datasources.table import ATTEMPTS
-from resolvers import inputs, placing, writing
+from resolvers import inputs, placing
 from resolvers.context import Context, Shop
 from resolvers.errors import Rejected, UserErrorCode
 from resolvers.global_ids import of
@@ -243,11 +243,15 @@ async def test_a_price_that_never_holds_still_is_the_callers_to_repeat() -> None
         cancelled("None", "None", "ConditionalCheckFailed", rows={2: stock(GOODS[0], price=1)})
     )
 
+    given = context(client)
+    # The tenth attempt would be made long after the deadline.
+    given.table.jitter = lambda *_: 0 if len(client.payloads) < 9 else 60
+
     with pytest.raises(Conflict) as raised:
-        await place(client)
+        await placing.place_order(given, wanted())
 
     assert raised.value.retryable
-    assert len(client.payloads) == writing.ATTEMPTS
+    assert len(client.payloads) == 9
 
 
 # --- answers that were lost -----------------------------------------------------------------
