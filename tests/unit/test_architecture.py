@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # Who may import whom: each those that stand before it.
-LAYERS = ("datasources", "streams", "resolvers", "schema", "server")
+LAYERS = ("datasources", "streams", "resolvers", "schema", "composition", "server")
 SDK = ("boto3", "botocore", "aiobotocore")
 SDK_MAY_BE_IN = ("datasources", "streams")
 SDK_CLIENT = "datasources/client.py"
@@ -25,7 +25,7 @@ KEY = re.compile(r"#[A-Z]|[A-Z]#|^(PK|SK|GSI[0-9]+(PK|SK)?)$")
 def sources() -> list[Path]:
     folders = [ROOT / name for name in LAYERS]
     inside = [p for f in folders for p in f.rglob("*.py") if "node_modules" not in p.parts]
-    return [ROOT / "server.py", ROOT / "settings.py", *inside]
+    return [ROOT / f"{name}.py" for name in ("server", "composition", "settings")] + inside
 
 
 def faults(path: str, text: str) -> list[str]:
@@ -45,8 +45,8 @@ def import_faults(path: str, name: str, is_typing: bool) -> Iterator[str]:
     own, top = layer(path), name.partition(".")[0]
     if top in LAYERS and own in LAYERS and LAYERS.index(top) > LAYERS.index(own):
         yield f"imports {name}, which stands above {own}"
-    if top == "settings" and path != "server.py":
-        yield "imports settings, which is for server.py alone"
+    if top == "settings" and own not in {"server", "composition"}:
+        yield "imports settings, which is for the composition root alone"
     if top == "tests":
         yield f"imports {name}"
     if top == "aioboto3" and path != SDK_CLIENT:
