@@ -74,6 +74,7 @@ class Listing:
     range: SortRange = EVERYTHING
     descending: bool = True
     equals: tuple[str, str] | None = None
+    keys_only: bool = False
 
     def batches(
         self, table: Table, *, backward: bool, start: Bound | None, limit: int
@@ -91,7 +92,8 @@ class Listing:
         limit: int,
     ) -> AsyncIterator[Batch]:
         descending = self.descending != backward
-        query = Query("", _from(self.range, start, descending), self.index, descending, self.equals)
+        part = _from(self.range, start, descending)
+        query = Query("", part, self.index, descending, self.equals, self.keys_only)
         return merge(table, [replace(query, pk=pk) for pk in partitions], limit)
 
     def holds(self, item: Item, position: str) -> bool:
@@ -164,8 +166,11 @@ async def read_page(
 ) -> Page:
     """At most `size` entries from `start` on; short only at the list's end or at the budget.
 
+    A `size` of 0 asks whether there is anything, and reads no more of it than its key.
     `budget` is the number of rows that may be read for one page of a filtered list.
     """
+    if size == 0 and listing.index != GSI3:
+        listing = replace(listing, keys_only=True)
     sort_key = sort_attribute(listing.index)
     skipped = start.position if start and not start.inclusive else None
     limit = min(_MOST_ROWS_A_CALL, size + 1 + (skipped is not None))
@@ -174,6 +179,8 @@ async def read_page(
     async for batch in listing.batches(table, backward=backward, start=start, limit=limit):
         read += batch.read
         rows = [row for row in batch.rows if row[sort_key] != skipped]
+        if listing.keys_only and rows:
+            return Page([], True, None)
         keys = [Key(row[PK], row[SK]) for row in rows]
         if listing.index == GSI3:
             items = await hydrate(keys)

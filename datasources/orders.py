@@ -172,7 +172,7 @@ class MonthlyListing(Listing):
             return None
         pages = await gather(
             *(
-                table.query(Query(pk, bounds, GSI2, descending), limit=1)
+                table.query(Query(pk, bounds, GSI2, descending, keys_only=True), limit=1)
                 for status in OrderStatus
                 for pk in self.keys.orders(status)
             )

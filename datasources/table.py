@@ -38,6 +38,7 @@ _CONDITIONS = {
     (True, True): _PARTITION + " AND #sk BETWEEN :low AND :high",
 }
 _FILTER = "#filter = :filter"
+_SORT_KEY = "#sk"
 
 
 @dataclass
@@ -59,7 +60,8 @@ class Meter:
 class Query:
     """One partition of the table (`index` None) or of an index, a range of it, in one direction.
 
-    `equals` is a filter on one attribute: read, paid for and left out of the answer.
+    `equals` is a filter on one attribute: read, paid for and left out of the answer. With
+    `keys_only` rows come with their sort key alone, for who asks only whether there are any.
     """
 
     pk: str
@@ -67,6 +69,7 @@ class Query:
     index: str | None = None
     descending: bool = False
     equals: tuple[str, str] | None = None
+    keys_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +236,7 @@ def _query_parameters(query: Query) -> dict[str, Any]:
     low, high = query.range.low, query.range.high
     names = {"#pk": partition_attribute(query.index)}
     values = {":pk": encode(query.pk)}
-    if low is not None or high is not None:
+    if low is not None or high is not None or query.keys_only:
         names["#sk"] = sort_attribute(query.index)
     if low is not None:
         values[":low"] = encode(low)
@@ -245,6 +248,8 @@ def _query_parameters(query: Query) -> dict[str, Any]:
         "ExpressionAttributeValues": values,
         "ScanIndexForward": not query.descending,
     }
+    if query.keys_only:
+        parameters["ProjectionExpression"] = _SORT_KEY
     if query.index:
         parameters["IndexName"] = query.index
     if query.equals:

@@ -261,6 +261,14 @@ async def test_a_filter_is_on_one_attribute() -> None:
     assert parameters["ExpressionAttributeValues"][":filter"] == {"S": "PAID"}
 
 
+async def test_who_asks_only_whether_there_are_rows_gets_their_sort_keys_alone() -> None:
+    client = ScriptedClient(lambda *_: EMPTY)
+    await table(client).query(Query("p", index=GSI2, keys_only=True), limit=1)
+    [(_, parameters)] = client.calls
+    assert parameters["ProjectionExpression"] == "#sk"
+    assert parameters["ExpressionAttributeNames"] == {"#pk": "GSI2PK", "#sk": "GSI2SK"}
+
+
 async def test_a_page_says_what_was_read_and_where_to_go_on() -> None:
     start = {"PK": {"S": "p"}, "SK": {"S": "2"}}
     answer = {
