@@ -54,7 +54,8 @@ async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
         await prepare_store(settings, client)
         if settings.is_embedded:
             streams = await stack.enter_async_context(open_streams_client(endpoint))
-            await stack.enter_async_context(following(client, streams, settings.table, now=now))
+            follower = following(client, streams, settings.table, now=now, resume=False)
+            await stack.enter_async_context(follower)
         if settings.jwt_secret and len(settings.jwt_secret.get_secret_value()) < SECRET_LENGTH:
             say(f"CARTOGRAPH_JWT_SECRET is under {SECRET_LENGTH} bytes: for development alone")
         page = explorer(settings, trusting=is_loopback(listener))

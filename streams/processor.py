@@ -37,12 +37,13 @@ async def process(
     table: str,
     *,
     now: Callable[[], datetime],
+    resume: bool = True,
     also: Sequence[Reaction] = (),
     sleep: Sleep = asyncio.sleep,
     jitter: Jitter = random.uniform,
     new_token: Callable[[], str] = lambda: str(uuid.uuid4()),
 ) -> None:
-    """Follows the table of this name from where it was left, until cancelled.
+    """Follows the table of this name from where it was left (`resume`), until cancelled.
 
     `also` are reactions beside the shop's own, called after them. Raises ConfigurationError for
     a table without a stream, StoreError where the store refuses; it outlasts what passes.
@@ -71,16 +72,22 @@ async def process(
         checkpoints=Checkpoints(system_table, stream, now),
         deliver=Processor([*own, *also], patience).deliver,
         patience=patience,
+        resume=resume,
     )
     await reader.run()
 
 
 @asynccontextmanager
 async def following(
-    client: DynamoDBClient, streams: StreamsClient, table: str, *, now: Callable[[], datetime]
+    client: DynamoDBClient,
+    streams: StreamsClient,
+    table: str,
+    *,
+    now: Callable[[], datetime],
+    resume: bool = True,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """The processor beside the block, and no longer than it; its end is logged."""
-    follower = asyncio.create_task(process(client, streams, table, now=now))
+    follower = asyncio.create_task(process(client, streams, table, now=now, resume=resume))
     follower.add_done_callback(_report_end)
     try:
         yield follower

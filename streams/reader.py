@@ -39,19 +39,25 @@ class Shard:
 
 @dataclass
 class Reader:
-    """`stream` is an ARN. What `deliver` or the store's refusal raises ends the reader."""
+    """`stream` is an ARN. What `deliver` or the store's refusal raises ends the reader.
+
+    Without `resume` it begins with what the stream has, whatever was read of an earlier one:
+    for a store whose streams do not outlive it.
+    """
 
     client: StreamsClient
     stream: str
     checkpoints: Checkpoints
     deliver: Deliver
     patience: Patience
+    resume: bool = True
     _positions: dict[str, Position] = field(default_factory=dict, init=False)
     _followed: set[str] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
-        self._positions = await self.patience.insist(self.checkpoints.load, "Checkpoints")
+        if self.resume:
+            self._positions = await self.patience.insist(self.checkpoints.load, "Checkpoints")
         try:
             async with asyncio.TaskGroup() as followers:
                 shards: list[Shard] = []

@@ -32,6 +32,7 @@ class Following:
     delivered: list[tuple[str, int]] = field(default_factory=list)
     saved_before: list[dict[str, Position]] = field(default_factory=list)
     failure: Exception | None = None
+    resume: bool = True
 
     def __post_init__(self) -> None:
         self.stream = ScriptedStream(self.time, self.shards)
@@ -52,7 +53,9 @@ class Following:
 
     def reader(self) -> Reader:
         patience = Patience(self.time.sleep, lambda _low, high: high)
-        return Reader(self.stream, "arn", self.checkpoints, self.deliver, patience)
+        return Reader(
+            self.stream, "arn", self.checkpoints, self.deliver, patience, resume=self.resume
+        )
 
     def order(self) -> list[str]:
         return list(dict.fromkeys(shard for shard, _ in self.delivered))
@@ -135,6 +138,17 @@ async def test_reading_goes_on_behind_the_checkpoint() -> None:
     following.shards["one"].records += records(range(5, 8))
     await following.until_delivered(8)
     assert following.delivered == [("one", number) for number in range(8)]
+
+
+async def test_a_stream_that_does_not_outlive_its_store_is_read_from_its_beginning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    following = Following({"one": ScriptedShard(records(range(5)))}, resume=False)
+    await following.until_delivered(5)
+    following.shards["one"].records[:] = records(range(2))
+    await following.until_delivered(7)
+    assert following.delivered[5:] == [("one", 0), ("one", 1)]
+    assert "events lost" not in caplog.text
 
 
 async def test_the_checkpoint_is_written_after_the_effect() -> None:
