@@ -16,7 +16,7 @@ import pytest
 from datasources.client import Endpoint, new_session, open_client
 from datasources.embedded import embedded_store
 from datasources.provision import provision
-from tests.support.shop import TestShop
+from tests.support.shop import TestShop, keep_what_expires
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -40,6 +40,7 @@ def endpoint() -> Iterator[Endpoint]:
             found = Endpoint(REGION, url, local=True)
             async with open_client(found) as client:
                 await provision(client, TABLE, TEMPLATE)
+                await keep_what_expires(client, TABLE)
             ready.put(found)
             await asyncio.to_thread(done.wait)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from datasources import categories, orders, products, reviews, users
 from datasources.cursor import CursorCodec
 from datasources.items import Category, Item, Order, Product, Review, User
-from datasources.keys import PK, SK, Key, Keys
+from datasources.keys import PK, SK, TTL, Key, Keys
 from datasources.table import BATCH_WRITE_ROWS, Table
 from resolvers.context import Shop
 from resolvers.money import Currency
@@ -46,6 +46,15 @@ def rows_of(keys: Keys, item: Item) -> list[dict[str, Any]]:
         case Review():
             return [reviews.row(keys, item), reviews.reviewed_row(keys, item)]
     raise TypeError(type(item).__name__)
+
+
+async def keep_what_expires(client: DynamoDBClient, table: str) -> None:
+    """Switches expiry off: the clock of a test stands still, and the store, whose own goes on,
+    would sweep up as expired what a test has just written."""
+    for name in (table, f"{table}-system"):
+        await client.update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": False, "AttributeName": TTL}
+        )
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from streams.changes import Change
 from streams.checkpoints import Checkpoints, Position
 from streams.processor import process
 from tests.support.items import category, product, review, user
-from tests.support.shop import TestShop
+from tests.support.shop import TestShop, keep_what_expires
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -138,6 +138,7 @@ class Shop:
 async def shop(client: DynamoDBClient, endpoint: Endpoint) -> AsyncIterator[Shop]:
     name = f"shop-{uuid.uuid4().hex[:12]}"
     await provision(client, name, TEMPLATE)
+    await keep_what_expires(client, name)
     async with open_streams_client(endpoint) as streams:
         yield Shop(client, streams, name)
 
