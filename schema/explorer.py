@@ -37,6 +37,8 @@ _MEDIA_TYPES: Final = {
     ".ttf": "font/ttf",
 }
 
+_THIS_MACHINE: Final = frozenset(("localhost", "127.0.0.1", "::1"))
+
 _NOT_BUILT: Final = """\
 <!doctype html>
 <html lang="en">
@@ -100,7 +102,8 @@ class Explorer:
         ]
 
     async def _config(self, request: Request) -> Response:
-        identities = [asdict(identity) for identity in self._identities()]
+        own = _is_own_page(request)
+        identities = [asdict(known) for known in self._identities() if own or not known.token]
         content = {"identities": identities, "subscriptions": False}
         return JSONResponse(content, headers=_headers(_NOTHING, cache="no-store"))
 
@@ -120,6 +123,12 @@ class _Assets(StaticFiles):
         if media_type := _MEDIA_TYPES.get(Path(full_path).suffix):
             response.headers["Content-Type"] = media_type
         return response
+
+
+def _is_own_page(request: Request) -> bool:
+    """Whether the page of this service asks, on this machine: tokens are for it alone. Another
+    origin says so in Origin, and a name that was rebound to this machine stands in Host."""
+    return "origin" not in request.headers and request.url.hostname in _THIS_MACHINE
 
 
 def _headers(policy: str, *, cache: str) -> dict[str, str]:

@@ -199,3 +199,10 @@ def test_every_setting_is_described() -> None:
     assert defaults["CARTOGRAPH_TENANTS"] == "default"
     assert defaults["CARTOGRAPH_CURSOR_KEYS"] == "none"
     assert str(Path.home()) not in str(rows)
+
+
+def test_the_readme_lists_every_setting_as_it_is() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
+    listed = [[cell.strip(" `") for cell in row.split("|")[1:4]] for row in table.split("\n")[3:-1]]
+    assert listed == [list(row) for row in describe()]

@@ -174,3 +174,27 @@ async def test_a_forged_host_cannot_write_into_the_page(tmp_path: Path) -> None:
 
 def test_with_a_bundle_the_explorer_says_it_is_built(bundle: Path) -> None:
     assert Explorer(bundle, lambda: IDENTITIES).built
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://shop.example"},
+        {"origin": "null"},
+        {"host": "rebound.example"},
+        {"host": "rebound.example:8000"},
+    ],
+)
+async def test_tokens_are_for_the_page_of_this_machine_alone(
+    client: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
+    config = (await client.get("/graphiql/config.json", headers=headers)).json()
+    assert config["identities"] == [{"label": "Anonymous", "token": None}]
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:9000", "[::1]:8000"])
+async def test_the_page_of_this_machine_gets_the_tokens(
+    client: httpx.AsyncClient, host: str
+) -> None:
+    config = (await client.get("/graphiql/config.json", headers={"host": host})).json()
+    assert len(config["identities"]) == len(IDENTITIES)
