@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, NoReturn
@@ -17,20 +17,21 @@ from typing import Any, NoReturn
 import aiohttp
 import uvloop
 from jwt.warnings import InsecureKeyLengthWarning
+from prometheus_client import CollectorRegistry
 
 import settings as configuration
-from composition import (
+from composition.app import compose
+from composition.identity import explorer, mint_token
+from composition.live import open_feed, open_letters, open_processor
+from composition.store import (
     TEMPLATE,
     bulk_table,
-    compose,
-    explorer,
-    mint_token,
     now,
     open_endpoint,
     open_store,
     prepare_store,
 )
-from datasources.client import open_client, open_streams_client
+from datasources.client import open_client
 from datasources.erasure import finish_all
 from datasources.errors import CartographError, ConfigurationError
 from datasources.keys import Keys
@@ -38,50 +39,92 @@ from datasources.provision import check, provision
 from datasources.seed.generate import generate
 from datasources.seed.load import load
 from schema.build import export_sdl
+from schema.explorer import Explorer
 from schema.serving import address, is_loopback, listen, serve_app
 from settings import Settings
-from streams.processor import following
+from streams.dead_letters import QueueDeadLetters
+from streams.metrics import StreamMetrics
+from streams.outbox import Outbox
+from streams.redrive import Redrive
+from streams.relay import Relay
 
 SECRET_LENGTH = 32  # bytes, RFC 7518, section 3.2
 
 
 async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     listener = listen(arguments.host, arguments.port)
+    registry, outbox = CollectorRegistry(), Outbox(now)
     async with AsyncExitStack() as stack:
         endpoint = await stack.enter_async_context(open_endpoint(settings, say))
         client = await stack.enter_async_context(open_client(endpoint))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         await prepare_store(settings, client)
-        if settings.is_embedded:
-            streams = await stack.enter_async_context(open_streams_client(endpoint))
-            follower = following(client, streams, settings.table, now=now, resume=False)
-            await stack.enter_async_context(follower)
-        if settings.jwt_secret and len(settings.jwt_secret.get_secret_value()) < SECRET_LENGTH:
-            say(f"CARTOGRAPH_JWT_SECRET is under {SECRET_LENGTH} bytes: for development alone")
-        page = explorer(settings, trusting=is_loopback(listener))
+        opening = open_feed(settings, endpoint, client, outbox, StreamMetrics(registry))
+        feed = await stack.enter_async_context(opening)
+        local = is_loopback(listener)
+        page = explorer(settings, trusting=local)
+        for line in remarks(settings, page):
+            say(line)
         say(f"Serving http://{address(listener)}/graphql from the store {settings.store}")
-        if page and not page.built:
-            say("The GraphiQL explorer is not built; `make graphiql` builds it (needs npm)")
-        await serve_app(compose(settings, client, session, page), listener)
+        service = compose(
+            settings,
+            client,
+            session,
+            feed,
+            registry,
+            page=page,
+            outbox=outbox if local and settings.is_embedded else None,
+        )
+        await serve_app(
+            service.app,
+            listener,
+            stopping=service.stopping,
+            drain=service.drain,
+            largest_message=settings.socket_message,
+        )
 
 
-async def process(settings: Settings, _arguments: argparse.Namespace) -> None:
+def remarks(settings: Settings, page: Explorer | None) -> Iterator[str]:
+    """What whoever starts the service should know."""
+    if settings.jwt_secret and len(settings.jwt_secret.get_secret_value()) < SECRET_LENGTH:
+        yield f"CARTOGRAPH_JWT_SECRET is under {SECRET_LENGTH} bytes: for development alone"
+    if page and not page.built:
+        yield "The GraphiQL explorer is not built; `make graphiql` builds it (needs npm)"
+
+
+async def process(settings: Settings, arguments: argparse.Namespace) -> None:
     if settings.is_embedded:
         raise ConfigurationError(
             "CARTOGRAPH_STORE: should not be embedded here: the service that starts that store "
             "processes its events itself."
         )
-    async with (
-        open_endpoint(settings, say) as endpoint,
-        open_client(endpoint) as client,
-        open_streams_client(endpoint) as streams,
-    ):
+    async with AsyncExitStack() as stack:
+        endpoint = await stack.enter_async_context(open_endpoint(settings, say))
+        client = await stack.enter_async_context(open_client(endpoint))
         await check(client, settings.table, TEMPLATE)
-        async with following(client, streams, settings.table, now=now) as follower:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, follower.cancel)
-            say(f"Following the changes of table {settings.table}")
-            with suppress(asyncio.CancelledError):
-                await follower
+        opening = open_processor(settings, endpoint, client, StreamMetrics(CollectorRegistry()))
+        relay = await stack.enter_async_context(opening)
+        if arguments.redrive:
+            letters = await stack.enter_async_context(open_letters(settings))
+            return await redrive(settings, relay, letters)
+        if settings.redis_url is None:
+            say("CARTOGRAPH_REDIS_URL is not set: changes are reacted to, and told to nobody")
+        following = await stack.enter_async_context(relay.running())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, following.cancel)
+        say(f"Following the changes of table {settings.table}")
+        with suppress(asyncio.CancelledError):
+            await following
+    return None
+
+
+async def redrive(settings: Settings, relay: Relay, letters: QueueDeadLetters | None) -> None:
+    if letters is None:
+        raise ConfigurationError(
+            "CARTOGRAPH_DEAD_LETTER_QUEUE: should be set, or there is nothing to take up again."
+        )
+    stream = await relay.stream()
+    again = Redrive(relay.streams, letters, stream, relay.reactions, relay.patience, say)
+    say(f"Dead letters: {await again.run()}")
 
 
 async def create_table(settings: Settings, _arguments: argparse.Namespace) -> None:
@@ -183,7 +226,10 @@ def parser() -> argparse.ArgumentParser:
             f"--{name}", type=int, default=amount, metavar="N", help="(default: %(default)s)"
         )
     command.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same data")
-    add("process", process, "Follows the table's stream and keeps ratings and counts.")
+    command = add("process", process, "Follows the table's stream, for all that serve.")
+    command.add_argument(
+        "--redrive", action="store_true", help="takes dead letters up again instead, and ends"
+    )
     add("erase", erase, "Removes what is left of erased users; can be run again at any time.")
     return root
 

@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         description="comma-separated secrets of 16 characters or more; the first encrypts, "
         "all decrypt (embedded: one is made at start)",
     )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey that fans changes out to several instances; without it one "
+        "instance serves, and reads the stream itself",
+    )
     tenants: CommaSeparated = Field(
         ("default",),
         description="comma-separated tenant names; the first serves callers who name none",
@@ -97,6 +102,39 @@ class Settings(BaseSettings):
     read_budget: int = Field(
         2_000, ge=100, description="rows read at most to fill one page of a filtered list"
     )
+    index_lag: float = Field(
+        1.0,
+        ge=0,
+        le=60,
+        description="seconds that an index may lag behind the stream, by which changeCursor looks "
+        "back; 0 when embedded",
+    )
+    mail_from: str | None = Field(
+        None,
+        description="sender of mails, verified by SES; without it mails go to the log and, "
+        "embedded, to /dev/outbox",
+    )
+    events_topic: str | None = Field(
+        None, pattern=r"^arn:", description="ARN of the SNS topic for events; without it as mails"
+    )
+    dead_letter_queue: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="URL of the SQS queue for what no reaction could handle; without it a log line",
+    )
+    sink_endpoint: str | None = Field(
+        None, pattern=r"^https?://", description="endpoint of SES, SNS and SQS; without it AWS's"
+    )
+    low_stock: int = Field(5, ge=0, description="units at which a product's stock is low")
+    socket_init: float = Field(
+        5.0, gt=0, le=60, description="seconds a websocket has to say who it is"
+    )
+    socket_operations: int = Field(
+        20, ge=1, description="operations that may run on one websocket at a time"
+    )
+    socket_message: int = Field(
+        65_536, ge=1_024, description="bytes a message on a websocket may have"
+    )
     max_tokens: int = Field(1_000, ge=1, description="tokens a document may have")
     max_body: int = Field(102_400, ge=1_024, description="bytes a request's body may have")
     log_level: str = Field(
@@ -107,7 +145,8 @@ class Settings(BaseSettings):
     @classmethod
     def _open_when_embedded(cls, values: dict[str, object]) -> dict[str, object]:
         embedded = values.get("store", "embedded") == "embedded"
-        return {"introspection": embedded, "graphiql": embedded, **values}
+        lag = {"index_lag": 0.0} if embedded else {}
+        return {"introspection": embedded, "graphiql": embedded, **lag, **values}
 
     @field_validator("tenants", "allowed_origins", "cursor_keys", mode="before")
     @classmethod
@@ -124,6 +163,13 @@ class Settings(BaseSettings):
         ):
             return value
         raise ValueError("should be embedded, aws or an http(s) URL")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_broker(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("should be a redis://, rediss:// or unix:// URL")
+        return value
 
     @field_validator("tenants")
     @classmethod

@@ -30,6 +30,7 @@ from resolvers.principal import Principal
 from schema.build import build_schema
 from schema.limits import Limits
 from schema.operation import Executor
+from streams.journal import MemoryJournal
 
 TEMPLATE = Path(__file__).parents[1] / "infra" / "template.yaml"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cartograph"
@@ -49,6 +50,7 @@ async def main(orders: int) -> None:
     ):
         await provision(client, TABLE, TEMPLATE)
         shop = Shop(
+            journal=MemoryJournal(lambda: datetime.now(UTC)),
             client=client,
             table=TABLE,
             shards=SHARDS,

@@ -24,6 +24,9 @@ from datasources.errors import (
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
+# An answer given up on may be of a message that was taken, which is then sent twice.
+_SECONDS_TO_ACCEPT = 10
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -47,6 +50,32 @@ class StreamsClient(Protocol):
     async def get_shard_iterator(self, **parameters: Any) -> dict[str, Any]: ...
 
     async def get_records(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+class MailClient(Protocol):
+    """What is used of the SES API v2."""
+
+    async def send_email(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+class TopicClient(Protocol):
+    """What is used of the SNS API."""
+
+    async def publish(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+class QueueClient(Protocol):
+    """What is used of the SQS API."""
+
+    async def send_message(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def receive_message(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def delete_message(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def change_message_visibility(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def get_queue_attributes(self, **parameters: Any) -> dict[str, Any]: ...
 
 
 def new_session(endpoint: Endpoint) -> aioboto3.Session:
@@ -77,18 +106,45 @@ async def open_streams_client(
 
 
 @asynccontextmanager
+async def open_ses_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[MailClient]:
+    """A client that sends mail, closed at the end of the block."""
+    async with _open("sesv2", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
+        yield cast("MailClient", client)
+
+
+@asynccontextmanager
+async def open_sns_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[TopicClient]:
+    """A client that publishes to topics, closed at the end of the block."""
+    async with _open("sns", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
+        yield cast("TopicClient", client)
+
+
+@asynccontextmanager
+async def open_sqs_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[QueueClient]:
+    """A client of queues, closed at the end of the block; a long poll has to be under 10 s."""
+    async with _open("sqs", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
+        yield cast("QueueClient", client)
+
+
+@asynccontextmanager
 async def _open(
-    service: str, endpoint: Endpoint, session: aioboto3.Session | None
+    service: str, endpoint: Endpoint, session: aioboto3.Session | None, *, seconds: int = 2
 ) -> AsyncIterator[object]:
     """A client of a service.
 
     Retries are the caller's business (one layer), so the client makes a single attempt, with
-    1 s to connect and 2 s to read; a local store, which does one thing after another, gets 30 s.
-    It waits for a pooled connection without limit: the caller's deadline bounds that.
+    1 s to connect and `seconds` to read; a local store, which does one thing after another, gets
+    30 s. It waits for a pooled connection without limit: the caller's deadline bounds that.
     """
     config = AioConfig(
         connect_timeout=1,
-        read_timeout=30 if endpoint.local else 2,
+        read_timeout=30 if endpoint.local else seconds,
         max_pool_connections=64,
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,

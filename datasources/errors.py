@@ -83,7 +83,14 @@ class DeadlineExceeded(StoreError):
 
 
 class ConditionFailed(StoreError):
-    """The condition of a write did not hold: an answer, not a fault."""
+    """The condition of a write did not hold: an answer, not a fault.
+
+    `row` is what it failed on, empty where there was none or the store did not say.
+    """
+
+    def __init__(self, message: str, row: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.row = row or {}
 
 
 class TransactionCancelled(StoreError):

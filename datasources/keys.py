@@ -144,12 +144,12 @@ def tenant_of(pk: str) -> str:
 # Rows of the system table, which are no tenant's.
 
 
-def checkpoint(stream: str, shard: str) -> Key:
-    """How far a shard of a stream, named by its ARN, has been followed."""
+def lease(stream: str, shard: str) -> Key:
+    """Who follows a shard of a stream, named by its ARN, and how far it has been followed."""
     return Key(f"STREAM#{stream}", f"SHARD#{shard}")
 
 
-def checkpoints(stream: str) -> tuple[str, SortRange]:
+def leases(stream: str) -> tuple[str, SortRange]:
     return f"STREAM#{stream}", SortRange.beginning_with("SHARD#")
 
 

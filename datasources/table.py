@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasources.attributes import decode_row, encode, encode_row, row_size
 from datasources.client import CLIENT_ERRORS, as_store_error
-from datasources.errors import DeadlineExceeded, ItemTooLarge, Throttled
+from datasources.errors import ConditionFailed, DeadlineExceeded, ItemTooLarge, Throttled
 from datasources.items import Row
 from datasources.keys import EVERYTHING, PK, SK, Key, SortRange, partition_attribute, sort_attribute
 from datasources.writes import Action, Put, encode_action
@@ -145,6 +145,19 @@ class Table:
                 attempt += 1
                 await self.pause(attempt, Throttled("The store left rows unwritten."))
 
+    async def put(self, action: Put) -> None:
+        """Writes one row. Raises ConditionFailed, with the row there is, where its condition
+        did not hold: also after an attempt that was carried out and whose answer was lost."""
+        try:
+            answer = await self._call(
+                self.client.put_item,
+                **encode_action(action, self.name)["Put"],
+                ReturnConsumedCapacity="TOTAL",
+            )
+        except ConditionFailed as failed:
+            raise ConditionFailed(failed.message, _row_of(failed.__cause__)) from None
+        self.meter.wrote(answer)
+
     async def transact(self, actions: Sequence[Action], *, token: str) -> None:
         """All of the actions or none, each on a row of its own, at most 100.
 
@@ -223,6 +236,11 @@ async def gather(*awaitables: Any) -> list[Any]:
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+def _row_of(refusal: BaseException | None) -> Row:
+    """The row that a refused write gives with its refusal, if it does."""
+    return decode_row(getattr(refusal, "response", {}).get("Item", {}))
 
 
 def _units(answer: Mapping[str, Any]) -> float:

@@ -6,20 +6,26 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from datasources.cursor import CursorCodec
+from datasources.errors import ServiceUnavailable
 from datasources.ids import uuid7
 from datasources.items import User, UserStatus
-from datasources.keys import Keys, timestamp
+from datasources.keys import Keys
 from datasources.table import Table
 from resolvers.loaders import Loaders
 from resolvers.money import Currency
 from resolvers.principal import Principal
+from streams.journal import Journal, Position
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
+
+
+# What a change cursor is bound to, beside its tenant.
+_CHANGES = "changes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +33,8 @@ class Shop:
     """What all operations share, made once by the composition root.
 
     Deadlines are in seconds, `read_budget` in rows; `now` gives the time in UTC,
-    `random_bits` so many random bits as an integer.
+    `random_bits` so many random bits as an integer. `index_lag` is how far what is read may lie
+    behind what the stream has told already. `wrote` is called after each write.
     """
 
     client: DynamoDBClient
@@ -38,8 +45,15 @@ class Shop:
     deadline: float
     write_deadline: float = 8.0
     read_budget: int
+    journal: Journal
+    index_lag: timedelta = timedelta(0)
+    wrote: Callable[[], None] = lambda: None
     now: Callable[[], datetime]
     random_bits: Callable[[int], int] = secrets.randbits
+
+    def change_cursor(self, tenant: str, position: Position) -> str:
+        """One for all subscriptions of a tenant."""
+        return self.cursors.seal(str(position), (tenant, _CHANGES))
 
     def operation(self, principal: Principal, request_id: str, *, writes: bool) -> Context:
         """A fresh context, with loaders of its own; the deadline counts from now."""
@@ -56,6 +70,7 @@ class Shop:
             principal=principal,
             request_id=request_id,
             started=self.now(),
+            tail=self.journal.tail(principal.tenant, lag=self.index_lag),
             keys=keys,
             table=table,
             loaders=Loaders(table, keys, read_budget=self.read_budget),
@@ -68,6 +83,7 @@ class Context:
     principal: Principal
     request_id: str
     started: datetime
+    tail: Position | None
     keys: Keys
     table: Table
     loaders: Loaders
@@ -92,9 +108,21 @@ class Context:
         return profile is not None and profile.status is UserStatus.DELETED
 
     def change_cursor(self) -> str:
-        """The position in the stream of changes before anything in this operation was read."""
-        binding = (self.principal.tenant, "changes")
-        return self.shop.cursors.seal(timestamp(self.started), binding)
+        """The position in the stream of changes before anything in this operation was read.
+
+        Raises ServiceUnavailable while the changes cannot be followed.
+        """
+        if self.tail is None:
+            raise ServiceUnavailable("The changes cannot be followed yet; try again in a moment.")
+        return self.seal_position(self.tail)
+
+    def seal_position(self, position: Position) -> str:
+        return self.shop.change_cursor(self.principal.tenant, position)
+
+    def open_change_cursor(self, cursor: str) -> Position | None:
+        """None for what is no change cursor of this tenant."""
+        text = self.shop.cursors.open(cursor, (self.principal.tenant, _CHANGES))
+        return None if text is None else Position.parse(text)
 
 
 async def _nobody() -> None:

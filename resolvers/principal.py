@@ -26,3 +26,22 @@ class Principal:
     @property
     def is_anonymous(self) -> bool:
         return self.user_id is None
+
+
+class ObservedPrincipal(Principal):
+    """The same caller, and whether anybody has asked who it is: what came of it without that is
+    the same for all callers of the tenant who are staff, or all who are not."""
+
+    __slots__ = ("identity_used",)
+    identity_used: bool
+
+    def __init__(self, principal: Principal) -> None:
+        super().__init__(
+            principal.user_id, principal.tenant, principal.is_staff, principal.expires_at
+        )
+        object.__setattr__(self, "identity_used", False)
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "user_id":
+            object.__setattr__(self, "identity_used", True)
+        return super().__getattribute__(name)

@@ -33,6 +33,7 @@ async def commit(context: Context, actions: Sequence[Action]) -> None:
         await context.table.transact(actions, token=token)
     except ItemTooLarge:
         raise rejected(UserErrorCode.INVALID, "this is more than can be stored") from None
+    context.shop.wrote()
 
 
 async def again(context: Context, attempt: Callable[[], Awaitable[T]]) -> T:

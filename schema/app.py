@@ -1,18 +1,22 @@
-"""The service as an ASGI application: GraphQL, the explorer, and two questions for probes."""
+"""The service as an ASGI application: GraphQL in its three ways, the explorer, and what probes
+and scrapers ask."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from schema.explorer import Explorer
 from schema.http import GraphQLEndpoint
+from schema.outbox import OutboxPage
+from schema.websocket import SocketEndpoint
 
 # Says what is not ready; None: all is.
 Readiness = Callable[[], Awaitable[str | None]]
@@ -20,9 +24,12 @@ Readiness = Callable[[], Awaitable[str | None]]
 
 def build_app(
     endpoint: GraphQLEndpoint,
+    sockets: SocketEndpoint,
     *,
     explorer: Explorer | None,
+    outbox: OutboxPage | None,
     readiness: Readiness,
+    registry: CollectorRegistry,
     allowed_origins: Sequence[str],
 ) -> Starlette:
     async def healthz(_request: Request) -> Response:
@@ -34,13 +41,19 @@ def build_app(
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "reason": missing}, 503)
 
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint.handle, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", sockets.handle),
         Route("/healthz", healthz),
         Route("/readyz", readyz),
+        Route("/metrics", metrics),
     ]
-    if explorer:
-        routes += explorer.routes
+    for pages in (explorer, outbox):
+        if pages:
+            routes += pages.routes
     middleware = []
     if allowed_origins:
         middleware.append(

@@ -12,6 +12,7 @@ from schema.products import Product
 from schema.query import Query
 from schema.reviews import Review
 from schema.scalars import SCALARS
+from schema.subscription import Subscription
 from schema.users import User
 
 
@@ -19,6 +20,7 @@ def build_schema() -> strawberry.Schema:
     return strawberry.Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[User, Category, Product, Order, Review],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

@@ -8,11 +8,13 @@ import strawberry
 
 from datasources.items import OrderStatus, ProductStatus, UserStatus
 from resolvers.products import ProductOrderField
+from streams.changes import ChangeKind
 
 strawberry.enum(UserStatus, description="What an account may do.")
 strawberry.enum(ProductStatus, description="Who gets to see a product.")
 strawberry.enum(OrderStatus, description="Where an order stands.")
 strawberry.enum(ProductOrderField, description="What a list of products is ordered by.")
+strawberry.enum(ChangeKind, description="What has happened to an object.")
 
 
 @strawberry.enum(description="Upwards or downwards.")
@@ -21,4 +23,11 @@ class OrderDirection(StrEnum):
     DESC = "DESC"
 
 
-__all__ = ["OrderDirection", "OrderStatus", "ProductOrderField", "ProductStatus", "UserStatus"]
+__all__ = [
+    "ChangeKind",
+    "OrderDirection",
+    "OrderStatus",
+    "ProductOrderField",
+    "ProductStatus",
+    "UserStatus",
+]

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,20 +17,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from datasources.errors import ServiceUnavailable
-from datasources.table import Meter
 from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
 from schema.errors import refusal, told
 from schema.explorer import Explorer
 from schema.operation import Executor, Operation, Refused
+from schema.running import Authenticate, answer
+from schema.sse import EVENTS, EventStreams
 
 GRAPHQL = "application/graphql-response+json"
 JSON = "application/json"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-
-Authenticate = Callable[[str | None, str | None], Awaitable[Principal]]
 
 
 class BadRequest(Exception):
@@ -62,7 +61,8 @@ class Parameters:
 @dataclass(frozen=True, slots=True)
 class GraphQLEndpoint:
     """`/graphql` over HTTP. `largest_body` is in bytes, `authenticate` takes the Authorization
-    and X-Tenant headers, `request_id` makes an ID where the client brings none."""
+    and X-Tenant headers, `request_id` makes an ID where the client brings none, `streams`
+    answers those who ask for events."""
 
     executor: Executor
     shop: Shop
@@ -70,6 +70,7 @@ class GraphQLEndpoint:
     explorer: Explorer | None
     largest_body: int
     request_id: Callable[[], str]
+    streams: EventStreams | None = None
 
     async def handle(self, request: Request) -> Response:
         request_id = self._request_id(request)
@@ -77,8 +78,9 @@ class GraphQLEndpoint:
         try:
             if self.explorer and _wants_page(request):
                 return self.explorer.page(request)
-            media = _negotiate(request.headers.get("accept"))
-            response = await self._answer(request, media, request_id)
+            wanted = _negotiate(request.headers.get("accept"), self._media(request))
+            media = JSON if wanted == EVENTS else wanted  # of what is no GraphQL request
+            response = await self._answer(request, wanted, request_id)
         except BadRequest as bad:
             body = {"errors": told([bad.error], request_id)}
             response = _response(body, bad.status, media, bad.headers)
@@ -96,28 +98,23 @@ class GraphQLEndpoint:
                 parameters.query, parameters.operation_name, parameters.variables
             )
         except Refused as refused:
+            if self.streams and media == EVENTS:
+                return self.streams.refuse(refused, request_id)
             cost = None if refused.requested is None else {"requested": refused.requested}
             return _refused(refused.errors, media, request_id, cost)
-        if operation.kind is OperationType.SUBSCRIPTION:
-            raise BadRequest(400, "A subscription needs a connection that stays open.")
-        if request.method != "POST" and operation.kind is not OperationType.QUERY:
+        if operation.kind is OperationType.MUTATION and request.method != "POST":
             raise BadRequest(405, "GET is for queries: send a POST.", headers={"allow": "POST"})
+        if self.streams and media == EVENTS:
+            return self.streams.open(operation, principal, request_id)
+        if operation.kind is OperationType.SUBSCRIPTION:
+            raise BadRequest(400, f"A subscription needs a websocket, or Accept: {EVENTS}.")
         return await self._run(operation, principal, media, request_id)
 
     async def _run(
         self, operation: Operation, principal: Principal, media: str, request_id: str
     ) -> Response:
-        writes = operation.kind is OperationType.MUTATION
-        context = self.shop.operation(principal, request_id, writes=writes)
-        answer = await self.executor.run(operation, context)
-        if not answer.ran:
-            return _refused(answer.errors, media, request_id, None)
-        body: dict[str, Any] = {}
-        if answer.errors:
-            body["errors"] = told(answer.errors, request_id)
-        body["data"] = answer.data
-        body["extensions"] = {"cost": cost(operation.requested, context.table.meter)}
-        return _response(body, 200, media)
+        body, ran = await answer(self.executor, self.shop, operation, principal, request_id)
+        return _response(body, 200 if ran else _unrun(media), media)
 
     async def _principal(self, request: Request) -> Principal:
         headers = request.headers
@@ -151,21 +148,16 @@ class GraphQLEndpoint:
             raise BadRequest(400, "The body broke off.") from None
         return bytes(body)
 
+    def _media(self, request: Request) -> dict[str, str]:
+        """What can be answered in, by the names that clients have for it."""
+        media = {GRAPHQL: GRAPHQL, JSON: JSON, "application/*": JSON, "*/*": JSON}
+        if self.streams and request.method != "HEAD":
+            media[EVENTS] = EVENTS
+        return media
+
     def _request_id(self, request: Request) -> str:
         given = request.headers.get("x-request-id", "")
         return given if _REQUEST_ID.fullmatch(given) else self.request_id()
-
-
-def cost(requested: int, meter: Meter) -> dict[str, Any]:
-    """What an answer says of its cost: before it ran, and as DynamoDB reported it."""
-    return {
-        "requested": requested,
-        "actual": {
-            "requests": meter.requests,
-            "readUnits": meter.read_units,
-            "writeUnits": meter.write_units,
-        },
-    }
 
 
 def _wants_page(request: Request) -> bool:
@@ -177,15 +169,15 @@ def _wants_page(request: Request) -> bool:
     )
 
 
-def _negotiate(accept: str | None) -> str:
-    """The media type to answer in; 406 where the client takes neither."""
+def _negotiate(accept: str | None, offered: Mapping[str, str]) -> str:
+    """The media type to answer in; 406 where the client takes none."""
     if accept is None or not accept.strip():
         return JSON
     best, found = 0.0, None
     for part in accept.lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
         quality = _quality(parameters)
-        media = {GRAPHQL: GRAPHQL, JSON: JSON, "application/*": JSON, "*/*": JSON}.get(name)
+        media = offered.get(name)
         if media and quality > best:
             best, found = quality, media
     if found is None:
@@ -248,7 +240,12 @@ def _refused(
     body: dict[str, Any] = {"errors": told(errors, request_id)}
     if cost:
         body["extensions"] = {"cost": cost}
-    return _response(body, 400 if media == GRAPHQL else 200, media)
+    return _response(body, _unrun(media), media)
+
+
+def _unrun(media: str) -> int:
+    """The status of a well-formed request that did not run."""
+    return 400 if media == GRAPHQL else 200
 
 
 def _response(

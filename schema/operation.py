@@ -7,7 +7,7 @@ than that and each step is a place where a request can be refused by name.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,10 +15,12 @@ from typing import Any
 import strawberry
 from graphql import (
     DocumentNode,
+    ExecutionResult,
     FieldNode,
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
+    create_source_event_stream,
     execute,
     get_operation_ast,
     get_variable_values,
@@ -29,6 +31,7 @@ from graphql import (
 from graphql.validation import ASTValidationRule, ValidationRule
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from resolvers.changes import Seen, Watch
 from resolvers.context import Context
 from schema.errors import of_request, refusal
 from schema.limits import Limits, cost_of
@@ -136,11 +139,37 @@ class Executor:
         except RecursionError:
             raise Refused(refusal("QUERY_TOO_COMPLEX", _NESTED)) from None
 
-    async def run(self, operation: Operation, context: Context) -> Answer:
+    async def watch(self, operation: Operation, context: Context) -> Watch:
+        """What a subscription asks to be told of. Raises Refused for what it may not have."""
+        name = operation.definition.name
+        prepared = StrawberryGraphQLCoreExecutionContext.build(
+            self._schema,
+            operation.document,
+            context_value=context,
+            raw_variable_values=dict(operation.variables),
+            operation_name=name.value if name else None,
+            hide_suggestions=not self._introspection,
+            operation_extensions=None,
+        )
+        if isinstance(prepared, list):
+            raise Refused(*(of_request(error, "BAD_USER_INPUT") for error in prepared))
+        source = create_source_event_stream(prepared)
+        if isinstance(source, Awaitable):
+            source = await source
+        if not isinstance(source, Watch):
+            assert isinstance(source, ExecutionResult)  # noqa: S101 by the library's contract
+            raise Refused(*(source.errors or ()))
+        return source
+
+    async def run(
+        self, operation: Operation, context: Context, event: Seen | None = None
+    ) -> Answer:
+        """Runs a query or a mutation or, for one event, a subscription."""
         name = operation.definition.name
         result = execute(
             self._schema,
             operation.document,
+            event,
             context_value=context,
             variable_values=dict(operation.variables),
             operation_name=name.value if name else None,

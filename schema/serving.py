@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from datasources.errors import ConfigurationError
+from schema.connections import HttpConnection, SocketConnection
 
-GRACE = 20  # seconds that running requests are given when the service ends
+ENDING = 29  # seconds in which the service ends; supervisors often kill after 30
+GRACE = 3  # of these, for requests that came last
+_UNSENT = 65_536  # bytes that the system takes for a client before there is room for them
+
+log = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -19,6 +28,8 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Or megabytes would wait there for a client that does not read, and nobody would notice.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     try:
         listener.bind((host, port))
         # At once: another could bind the port as long as nobody listens.
@@ -42,20 +53,83 @@ def is_loopback(listener: socket.socket) -> bool:
     return ip_address(listener.getsockname()[0]).is_loopback
 
 
-async def serve_app(app: ASGIApp, listener: socket.socket) -> None:
-    """Serves until SIGINT or SIGTERM, then ends what is running and returns."""
+async def serve_app(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    stopping: Callable[[], None] = lambda: None,
+    drain: Callable[[], Awaitable[None]] | None = None,
+    largest_message: int = 65_536,
+) -> None:
+    """Serves until SIGINT or SIGTERM, then ends what is running, within ENDING seconds, and
+    returns; a second SIGINT ends at once.
+
+    `stopping` is called first, `drain` ends the connections that would not end by themselves.
+    `largest_message` is in bytes, of a websocket.
+    """
+    logging.getLogger(SocketConnection.__module__).setLevel(logging.WARNING)
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
-        ws="none",
+        http=HttpConnection,
+        ws=SocketConnection,
+        ws_max_size=largest_message,
+        ws_ping_interval=None,  # the protocol has pings of its own
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
     )
     # uvicorn raises a signal again once it has stopped; what its caller holds closes first.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await _Server(config, stopping, drain).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends in good order."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        stopping: Callable[[], None],
+        drain: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+        self._drain = drain
+        self._loop = asyncio.get_running_loop()
+        self._forced = asyncio.Event()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self.force_exit:
+            self._loop.call_soon_threadsafe(self._forced.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        end = self._loop.time() + ENDING
+        self._stopping()
+        for server in self.servers:
+            server.close()
+        if self._drain:
+            await self._until_forced(self._drain(), ENDING - GRACE)
+        self.config.timeout_graceful_shutdown = max(1, int(end - self._loop.time()))
+        if self.force_exit:
+            self._drop_all()
+        await super().shutdown(sockets)
+        self._drop_all()
+
+    async def _until_forced(self, work: Awaitable[None], most: float) -> None:
+        forced = asyncio.ensure_future(self._forced.wait())
+        working = asyncio.ensure_future(work)
+        await asyncio.wait({working, forced}, timeout=most, return_when=asyncio.FIRST_COMPLETED)
+        for task in (working, forced):
+            task.cancel()
+        for result in await asyncio.gather(working, forced, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("connections did not end in good order", exc_info=result)
+
+    def _drop_all(self) -> None:
+        for connection in self.server_state.connections:
+            connection.transport.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -31,6 +32,18 @@ class Patience:
         # Bounded before the power: an outage may last thousands of attempts.
         ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10))
         await self.sleep(self.jitter(0, ceiling))
+
+    async def wait(self, event: asyncio.Event, longest: float) -> bool:
+        """Waits for the event, so many seconds at most, and clears it; whether it came."""
+        timer = asyncio.ensure_future(self.sleep(longest))
+        coming = asyncio.ensure_future(event.wait())
+        try:
+            await asyncio.wait((timer, coming), return_when=asyncio.FIRST_COMPLETED)
+            return event.is_set()
+        finally:
+            timer.cancel()
+            coming.cancel()
+            event.clear()
 
     async def insist(self, call: Callable[[], Awaitable[T]], what: str) -> T:
         """What the call returns, once the store is there and lets it through.

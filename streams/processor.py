@@ -1,137 +1,72 @@
-"""The processor: reads the table's stream and lets the reactions follow each change."""
+"""The processor: what is done with the records of a shard."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from datasources.client import CLIENT_ERRORS, StreamsClient, as_store_error
-from datasources.errors import ConfigurationError, StoreError
-from datasources.table import Table
+from datasources.errors import StoreError
+from datasources.table import gather
 from streams.changes import Change, Record, read_change
-from streams.checkpoints import Checkpoints
-from streams.patience import Jitter, Patience, Sleep
-from streams.reactions import Reaction, TableReaction, product_counts, ratings
-from streams.reactions.erasure import ErasureReaction
-from streams.reader import Reader
+from streams.dead_letters import READING, TRIES, DeadLetter, DeadLetters
+from streams.metrics import StreamMetrics
+from streams.patience import Patience
+from streams.reactions import Reaction
 
-if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb import DynamoDBClient
+# Partitions whose records are reacted to side by side.
+ABREAST = 16
 
-TRIES = 5
-SECONDS_A_CALL = 10.0
-
-log = logging.getLogger("cartograph.streams")
-
-
-async def process(
-    client: DynamoDBClient,
-    streams: StreamsClient,
-    table: str,
-    *,
-    now: Callable[[], datetime],
-    resume: bool = True,
-    also: Sequence[Reaction] = (),
-    sleep: Sleep = asyncio.sleep,
-    jitter: Jitter = random.uniform,
-    new_token: Callable[[], str] = lambda: str(uuid.uuid4()),
-) -> None:
-    """Follows the table of this name from where it was left (`resume`), until cancelled.
-
-    `also` are reactions beside the shop's own, called after them. Raises ConfigurationError for
-    a table without a stream, StoreError where the store refuses; it outlasts what passes.
-    """
-    clock = asyncio.get_running_loop().time
-    system = f"{table}-system"
-
-    def main_table() -> Table:
-        return Table(client, table, clock() + SECONDS_A_CALL, jitter=jitter)
-
-    def system_table() -> Table:
-        return Table(client, system, clock() + SECONDS_A_CALL, jitter=jitter)
-
-    own: list[Reaction] = [
-        *(
-            TableReaction(each.NAME, each.effects, main_table, system, now, new_token)
-            for each in (ratings, product_counts)
-        ),
-        ErasureReaction(main_table, now),
-    ]
-    patience = Patience(sleep, jitter)
-    stream = await patience.insist(lambda: _stream(client, table), "Table")
-    reader = Reader(
-        client=streams,
-        stream=stream,
-        checkpoints=Checkpoints(system_table, stream, now),
-        deliver=Processor([*own, *also], patience).deliver,
-        patience=patience,
-        resume=resume,
-    )
-    await reader.run()
-
-
-@asynccontextmanager
-async def following(
-    client: DynamoDBClient,
-    streams: StreamsClient,
-    table: str,
-    *,
-    now: Callable[[], datetime],
-    resume: bool = True,
-) -> AsyncIterator[asyncio.Task[None]]:
-    """The processor beside the block, and no longer than it; its end is logged."""
-    follower = asyncio.create_task(process(client, streams, table, now=now, resume=resume))
-    follower.add_done_callback(_report_end)
-    try:
-        yield follower
-    finally:
-        follower.cancel()
-        await asyncio.wait([follower])
-
-
-def _report_end(follower: asyncio.Task[None]) -> None:
-    if not follower.cancelled() and (error := follower.exception()):
-        log.error("The processor has ended: ratings and counts stand still.", exc_info=error)
-
-
-async def _stream(client: DynamoDBClient, table: str) -> str:
-    """The ARN of the table's stream."""
-    try:
-        description = (await client.describe_table(TableName=table))["Table"]
-    except CLIENT_ERRORS as error:
-        raise as_store_error(error) from error
-    if "LatestStreamArn" not in description:
-        raise ConfigurationError(f"CARTOGRAPH_TABLE: table {table} should have a stream.")
-    return description["LatestStreamArn"]
+Publish = Callable[[Sequence[Change]], Awaitable[None]]
+"""Appends changes to a journal, each once however often it is given. Raises StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """Each record in turn, each reaction in turn: what they write is in the order of the shard."""
+    """Of one stream, named by its ARN: changes are published, and each reaction has its try.
 
+    Records of one partition are taken in their order, those of others meanwhile.
+    """
+
+    stream: str
+    publish: Publish
     reactions: Sequence[Reaction]
+    letters: DeadLetters
     patience: Patience
+    metrics: StreamMetrics
+    now: Callable[[], datetime]
 
     async def deliver(self, shard: str, records: Sequence[Record]) -> None:
-        """Returns when the effects of all are there, or given up with a line in the log."""
-        for record in records:
-            try:
-                change = read_change(record)
-            except (StoreError, ValueError, TypeError, KeyError) as error:
-                _passed(shard, record["dynamodb"]["SequenceNumber"], "reading", error)
-                continue
-            if change is not None:
-                for reaction in self.reactions:
-                    await self._react(reaction, change, shard)
+        """Returns when the effects of all are there, or given up as dead letters."""
+        read = [(record, await self._read(shard, record)) for record in records]
+        changes = [(record, change) for record, change in read if change is not None]
+        for _, change in changes:
+            self.metrics.changes.labels(change.entity.__name__).inc()
+        # Before the reactions: whoever follows the changes should not wait for a mail.
+        shown = [change for _, change in changes if change.is_seen]
+        await self.patience.insist(lambda: self.publish(shown), "Journal")
+        abreast = asyncio.Semaphore(ABREAST)
+        partitions = _by_partition(changes)
+        if partitions:
+            await gather(*(self._follow(shard, each, abreast) for each in partitions))
 
-    async def _react(self, reaction: Reaction, change: Change, shard: str) -> None:
+    async def _follow(
+        self, shard: str, changes: Iterable[tuple[Record, Change]], abreast: asyncio.Semaphore
+    ) -> None:
+        async with abreast:
+            for record, change in changes:
+                await gather(*(self._react(one, change, shard, record) for one in self.reactions))
+
+    async def _read(self, shard: str, record: Record) -> Change | None:
+        try:
+            return read_change(record)
+        except (StoreError, ValueError, TypeError, KeyError) as error:
+            await self._give_up(shard, record, READING, error, attempts=1)
+            return None
+
+    async def _react(self, reaction: Reaction, change: Change, shard: str, record: Record) -> None:
         """Five tries, so that a record nobody can handle does not block its shard; a store that
         is away or throttles is no fault of the record and is waited for."""
         for attempt in range(1, TRIES + 1):
@@ -139,18 +74,32 @@ class Processor:
                 return await self.patience.insist(lambda: reaction.react(change), reaction.name)
             except Exception as error:
                 if attempt == TRIES:
-                    _passed(shard, change.sequence_number, reaction.name, error)
-                else:
-                    await self.patience.pause(attempt)
+                    return await self._give_up(shard, record, reaction.name, error, attempts=TRIES)
+                await self.patience.pause(attempt)
         return None
 
+    async def _give_up(
+        self, shard: str, record: Record, reaction: str, error: Exception, *, attempts: int
+    ) -> None:
+        letter = DeadLetter(
+            stream=self.stream,
+            shard=shard,
+            sequence_number=record["dynamodb"]["SequenceNumber"],
+            event_id=record["eventID"],
+            reaction=reaction,
+            error=type(error).__name__,
+            attempts=attempts,
+            at=self.now(),
+        )
+        await self.patience.insist(lambda: self.letters.put(letter), "Dead letters")
+        self.metrics.dead_letters.labels(reaction).inc()
 
-def _passed(shard: str, sequence_number: str, what: str, error: Exception) -> None:
-    # Not the error's text: it may quote a row, and rows are about people.
-    log.error(
-        "passed: shard %s, sequence number %s, %s failed: %s",
-        shard,
-        sequence_number,
-        what,
-        type(error).__name__,
-    )
+
+def _by_partition(
+    changes: Iterable[tuple[Record, Change]],
+) -> list[list[tuple[Record, Change]]]:
+    """By partition key: an item's changes stay in order, and so do writes to one product."""
+    partitions: dict[str, list[tuple[Record, Change]]] = defaultdict(list)
+    for record, change in changes:
+        partitions[record["dynamodb"]["Keys"]["PK"]["S"]].append((record, change))
+    return list(partitions.values())

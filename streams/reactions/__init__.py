@@ -14,7 +14,7 @@ from datasources.writes import ABSENT, Action, Put, Update
 from streams.changes import Change
 
 # A record can come again for 24 hours, the time it stays in the stream.
-_REMEMBERED = timedelta(hours=25)
+REMEMBERED = timedelta(hours=25)
 
 
 class Reaction(Protocol):
@@ -60,5 +60,5 @@ class TableReaction:
 
     def _mark(self, change: Change) -> Put:
         pk, sk = handled(change.event_id, self.name)
-        until = int((self.now() + _REMEMBERED).timestamp())
+        until = int((self.now() + REMEMBERED).timestamp())
         return Put({PK: pk, SK: sk, TTL: until}, ABSENT, table=self.marks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import httpx
@@ -20,6 +19,8 @@ from schema.app import build_app
 from schema.http import JSON, GraphQLEndpoint
 from schema.limits import Limits
 from schema.operation import Executor
+from streams.journal import MemoryJournal
+from tests.support.items import NOW
 
 LARGEST_BODY = 102_400
 HELLO = {"query": "{ hello }"}
@@ -124,6 +125,7 @@ def _dashed(headers: dict[str, str]) -> dict[str, str]:
 
 def _shop(store: Counter) -> Shop:
     return Shop(
+        journal=MemoryJournal(lambda: NOW),
         client=cast("Any", store),
         table="cartograph",
         shards=4,
@@ -132,7 +134,7 @@ def _shop(store: Counter) -> Shop:
         deadline=5,
         write_deadline=5,
         read_budget=100,
-        now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        now=lambda: NOW,
     )
 
 

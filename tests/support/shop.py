@@ -21,6 +21,7 @@ from schema.build import build_schema
 from schema.errors import told
 from schema.limits import Limits
 from schema.operation import Executor
+from streams.journal import MemoryJournal
 from tests.support.items import NOW
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ class TestShop:
     def __post_init__(self) -> None:
         self.keys = Keys(self.tenant, self.shards)
         self.client.meta.events.register("before-call.dynamodb", self._count)
+        self.journal = MemoryJournal(lambda: NOW)
         self.shop = Shop(
+            journal=self.journal,
             client=self.client,
             table=self.table_name,
             shards=self.shards,

@@ -25,7 +25,7 @@ KEY = re.compile(r"#[A-Z]|[A-Z]#|^(PK|SK|GSI[0-9]+(PK|SK)?)$")
 def sources() -> list[Path]:
     folders = [ROOT / name for name in LAYERS]
     inside = [p for f in folders for p in f.rglob("*.py") if "node_modules" not in p.parts]
-    return [ROOT / f"{name}.py" for name in ("server", "composition", "settings")] + inside
+    return [ROOT / f"{name}.py" for name in ("server", "settings")] + inside
 
 
 def faults(path: str, text: str) -> list[str]:

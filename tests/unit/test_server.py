@@ -13,9 +13,9 @@ import aiohttp
 import jwt
 import pytest
 
-import composition
 import server
 import settings
+from composition import identity, store
 from datasources.errors import ConfigurationError
 from resolvers.errors import TokenRefused
 from resolvers.global_ids import encode
@@ -68,7 +68,7 @@ Cartograph = Callable[..., Outcome]
 
 
 def test_the_project_has_the_command_as_its_entry_point() -> None:
-    project = tomllib.loads((composition.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((store.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
     assert project["project"]["scripts"] == {"cartograph": "server:main"}
 
@@ -187,7 +187,7 @@ def test_a_secret_is_never_shown(
 
 
 def test_schema_prints_the_committed_schema(cartograph: Cartograph) -> None:
-    committed = (composition.ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
+    committed = (store.ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
 
     assert cartograph("schema") == (0, committed, "")
 
@@ -246,20 +246,20 @@ def test_without_a_secret_there_is_no_token(
     found = configure(CURSOR_KEYS=CURSOR_KEYS, **elsewhere)
 
     with pytest.raises(ConfigurationError, match="CARTOGRAPH_JWT_SECRET"):
-        composition.mint_token(found, "x", staff=False, tenant=None)
+        identity.mint_token(found, "x", staff=False, tenant=None)
 
 
 async def test_the_verifier_believes_the_tokens_that_are_minted(configure: Configure) -> None:
     found = configure(JWT_SECRET=SECRET, JWT_ISSUER="https://id.example")
     async with aiohttp.ClientSession() as session:
-        verifier = composition.token_verifier(found, session)
+        verifier = identity.token_verifier(found, session)
 
-        claims = await verifier.verify(composition.mint_token(found, "x", staff=True, tenant=None))
+        claims = await verifier.verify(identity.mint_token(found, "x", staff=True, tenant=None))
 
         assert (claims.subject, claims.is_staff) == ("x", True)
         assert claims.expires_at > time.time()
         other = configure(JWT_ISSUER="https://other.example")
-        foreign = composition.mint_token(other, "x", staff=True, tenant=None)
+        foreign = identity.mint_token(other, "x", staff=True, tenant=None)
         with pytest.raises(TokenRefused, match="issuer"):
             await verifier.verify(foreign)
 
@@ -267,10 +267,10 @@ async def test_the_verifier_believes_the_tokens_that_are_minted(configure: Confi
 async def test_outside_the_embedded_store_no_secret_is_made_up(configure: Configure) -> None:
     found = configure(STORE="aws", CURSOR_KEYS=f"{CURSOR_KEYS}, {CURSOR_KEYS} 2")
 
-    assert composition.jwt_secret(found) is None
-    assert composition.cursor_keys(found) == [CURSOR_KEYS, f"{CURSOR_KEYS} 2"]
+    assert identity.jwt_secret(found) is None
+    assert identity.cursor_keys(found) == [CURSOR_KEYS, f"{CURSOR_KEYS} 2"]
     async with aiohttp.ClientSession() as session:
-        verifier = composition.token_verifier(found, session)
+        verifier = identity.token_verifier(found, session)
         token = jwt.encode({"sub": "x", "exp": 4e9}, "", algorithm="none")
         with pytest.raises(TokenRefused):
             await verifier.verify(token)
@@ -303,7 +303,7 @@ def test_schema_and_explorer_are_shown_over_the_embedded_store_or_on_request(
     found = configure(**values)
 
     assert found.introspection is open_to_all
-    assert (composition.explorer(found, trusting=True) is not None) is open_to_all
+    assert (identity.explorer(found, trusting=True) is not None) is open_to_all
 
 
 @pytest.mark.parametrize(

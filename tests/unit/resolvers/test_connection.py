@@ -19,6 +19,7 @@ from resolvers.connection import Connection, Window, connect
 from resolvers.context import Context, Shop
 from resolvers.money import Currency
 from resolvers.principal import Principal
+from streams.journal import MemoryJournal
 from tests.support import items
 from tests.support.items import NOW, new_id
 from tests.support.memory import MemoryClient
@@ -30,6 +31,7 @@ CURSORS = CursorCodec(["a key of sixteen or more"])
 def context(client: MemoryClient, *, tenant: str = "t", read_budget: int = 2_000) -> Context:
     """A fresh operation over the rows of the client."""
     shop = Shop(
+        journal=MemoryJournal(lambda: NOW),
         client=client.as_client(),
         table="shop",
         shards=2,

@@ -23,6 +23,7 @@ from resolvers.errors import Rejected, UserErrorCode
 from resolvers.global_ids import of
 from resolvers.money import Currency
 from resolvers.principal import Principal
+from streams.journal import MemoryJournal
 from tests.support import items
 from tests.support.scripted import Answer, ScriptedStore, cancelled, disconnected, throttled
 from tests.support.shop import rows_of
@@ -55,6 +56,7 @@ def context(client: ScriptedStore, *, seconds: float = 10) -> Context:
     """An operation of a customer, whose clock goes on by a minute whenever it is read."""
     minutes = itertools.count()
     shop = Shop(
+        journal=MemoryJournal(lambda: items.NOW),
         client=client.as_client(),
         table="shop",
         shards=4,

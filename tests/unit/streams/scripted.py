@@ -15,11 +15,11 @@ from botocore.exceptions import ClientError
 
 from datasources import categories, orders, products, reviews, users
 from datasources.attributes import encode_row
-from datasources.errors import TransactionCancelled
+from datasources.errors import ConditionFailed, TransactionCancelled
 from datasources.items import Category, Item, Order, Product, Review, Row, User
 from datasources.keys import PK, SK, Key, Keys
 from datasources.table import Query, QueryPage, Table
-from datasources.writes import ABSENT, PRESENT, Action, Delete, Put, Update
+from datasources.writes import Action, Delete, Put, Update
 from streams.changes import Record
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def records(numbers: Iterable[int]) -> list[Record]:
         {
             "eventID": f"event-{number}",
             "eventName": "INSERT",
-            "dynamodb": {"SequenceNumber": str(number)},
+            "dynamodb": {"SequenceNumber": str(number), "ApproximateCreationDateTime": NOW},
         }
         for number in numbers
     ]
@@ -98,7 +98,7 @@ class Time:
         task = asyncio.create_task(work)
         try:
             while not until():
-                for _ in range(10):
+                for _ in range(30):
                     await asyncio.sleep(0)
                 if task.done():
                     return task.result()
@@ -135,7 +135,7 @@ def fault(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": ""}}, "Scripted")
 
 
-def _told(kind: type[ClientError]) -> ClientError:
+def told(kind: type[ClientError]) -> ClientError:
     return kind({"Error": {"Code": kind.__name__, "Message": ""}}, "Scripted")
 
 
@@ -158,6 +158,8 @@ class ScriptedStream:
     time: Time
     shards: dict[str, ScriptedShard]
     page: int = 1_000
+    status: str = "ENABLED"
+    gone: bool = False
     faults: dict[str, list[ClientError]] = field(default_factory=dict)
     expired: set[tuple[str, int]] = field(default_factory=set)
     calls: list[tuple[float, str, str | None]] = field(default_factory=list)
@@ -174,6 +176,8 @@ class ScriptedStream:
 
     async def describe_stream(self, **parameters: Any) -> dict[str, Any]:
         self._begin("describe_stream", None)
+        if self.gone:
+            raise told(ResourceNotFoundException)
         listed = [shard for shard in self.shards.items() if shard[1].listed]
         names = [name for name, _ in listed]
         after = parameters.get("ExclusiveStartShardId")
@@ -187,31 +191,33 @@ class ScriptedStream:
         }
         if start + len(page) < len(listed):
             answer["LastEvaluatedShardId"] = page[-1][0]
-        return {"StreamDescription": answer}
+        return {"StreamDescription": {**answer, "StreamStatus": self.status}}
 
     async def get_shard_iterator(self, **parameters: Any) -> dict[str, Any]:
         name = parameters["ShardId"]
         self._begin("get_shard_iterator", name)
         if name not in self.shards:
-            raise _told(ResourceNotFoundException)
+            raise told(ResourceNotFoundException)
         shard = self.shards[name]
         index = shard.trimmed
         if parameters["ShardIteratorType"] == "AFTER_SEQUENCE_NUMBER":
             known = [one["dynamodb"]["SequenceNumber"] for one in shard.records]
             index = known.index(parameters["SequenceNumber"]) + 1
         if index < shard.trimmed:
-            raise _told(TrimmedDataAccessException)
+            raise told(TrimmedDataAccessException)
         return {"ShardIterator": f"{name}/{index}"}
 
     async def get_records(self, **parameters: Any) -> dict[str, Any]:
         name, _, at = parameters["ShardIterator"].partition("/")
         self._begin("get_records", name)
+        if name not in self.shards:
+            raise told(ResourceNotFoundException)
         shard, index = self.shards[name], int(at)
         if (name, index) in self.expired:
             self.expired.remove((name, index))
-            raise _told(ExpiredIteratorException)
+            raise told(ExpiredIteratorException)
         if index < shard.trimmed:
-            raise _told(TrimmedDataAccessException)
+            raise told(TrimmedDataAccessException)
         found = shard.records[index : index + min(parameters["Limit"], self.page)]
         index += len(found)
         at_end = shard.closed and index == len(shard.records)
@@ -250,6 +256,12 @@ class MemoryTable(Table):
     async def query(self, query: Query, **_: Any) -> QueryPage:
         rows = [row for key, row in self.memory.rows.items() if key.pk == query.pk]
         return QueryPage(rows, len(rows), None)
+
+    async def put(self, action: Put) -> None:
+        there = self.memory.rows.get(action.key)
+        if _fails(action, there):
+            raise ConditionFailed("", there)
+        self._carry_out(action)
 
     async def batch_write(self, rows: Sequence[Row]) -> None:
         for one in rows:
@@ -293,6 +305,19 @@ class MemoryTable(Table):
 
 
 def _fails(action: Action, there: Row | None) -> bool:
-    return (action.condition is ABSENT and there is not None) or (
-        action.condition is PRESENT and there is None
-    )
+    """Whether the row breaks the action's condition, whose parts are joined by AND."""
+    condition = action.condition
+    if condition is None:
+        return False
+    for part in condition.expression.split(" AND "):
+        name, _, value = part.rpartition("(")[2].rstrip(")").partition(" = ")
+        found = (there or {}).get(condition.names[name])
+        if part.startswith("attribute_not_exists"):
+            holds = found is None
+        elif part.startswith("attribute_exists"):
+            holds = found is not None
+        else:
+            holds = found == condition.values[value]
+        if not holds:
+            return True
+    return False

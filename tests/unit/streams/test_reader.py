@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from datasources.errors import StoreError
 from streams.changes import Record
-from streams.checkpoints import Checkpoints, Position
+from streams.leases import BEGINNING, LEASE, Leases, Position
+from streams.metrics import StreamMetrics
 from streams.patience import Patience
-from streams.reader import IDLE, Reader
+from streams.reader import IDLE, NOT_YET, OTHERS, SOONEST, Reader, StreamReplaced
+from streams.source import ITERATOR_LASTS
 from tests.unit.streams.scripted import (
     NOW,
     Memory,
@@ -33,13 +36,34 @@ class Following:
     saved_before: list[dict[str, Position]] = field(default_factory=list)
     failure: Exception | None = None
     resume: bool = True
+    exclusive: bool = False
+    owner: str = "one"
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
         self.stream = ScriptedStream(self.time, self.shards)
-        self.checkpoints = Checkpoints(self.memory.table, "arn", lambda: NOW)
+        self.metrics = StreamMetrics(self.registry)
+
+    async def saved(self) -> dict[str, Position]:
+        """How far each shard is, as a new process would see it."""
+        leases = self.leases("somebody")
+        await leases.look()
+        rows = self.memory.rows.values()
+        positions = {row["shard"]: leases.position(row["shard"]) for row in rows}
+        return {shard: one for shard, one in positions.items() if one != BEGINNING}
+
+    def leases(self, owner: str) -> Leases:
+        return Leases(
+            self.memory.table, "arn", owner, lambda: NOW, lambda: self.time.now, self.resume
+        )
+
+    def number(self, name: str) -> float:
+        found = self.registry.get_sample_value(f"cartograph_{name}")
+        assert found is not None
+        return found
 
     async def deliver(self, shard: str, page: Sequence[Record]) -> None:
-        self.saved_before.append(await self.checkpoints.load())
+        self.saved_before.append(await self.saved())
         if self.failure:
             raise self.failure
         self.delivered += [(shard, number) for number in numbers(page)]
@@ -51,10 +75,15 @@ class Following:
         end = self.time.now + seconds
         await self.time.run(self.reader().run(), lambda: self.time.now >= end)
 
-    def reader(self) -> Reader:
-        patience = Patience(self.time.sleep, lambda _low, high: high)
+    def reader(self, owner: str | None = None) -> Reader:
         return Reader(
-            self.stream, "arn", self.checkpoints, self.deliver, patience, resume=self.resume
+            client=self.stream,
+            stream="arn",
+            leases=self.leases(owner or self.owner),
+            deliver=self.deliver,
+            patience=Patience(self.time.sleep, lambda _low, high: high),
+            metrics=self.metrics,
+            exclusive=self.exclusive,
         )
 
     def order(self) -> list[str]:
@@ -117,7 +146,7 @@ async def test_an_open_shard_that_ends_hands_over_to_its_child() -> None:
     following.shards["child"] = ScriptedShard(records(range(10, 12)), parent="root")
     await following.until_delivered(5)
     assert following.order() == ["root", "child"]
-    saved = await following.checkpoints.load()
+    saved = await following.saved()
     assert saved["root"] == Position("2", ended=True)
 
 
@@ -156,14 +185,14 @@ async def test_the_checkpoint_is_written_after_the_effect() -> None:
     following.stream.page = 2
     await following.for_seconds(1)
     assert following.saved_before == [{}, {"one": Position("1")}]
-    assert await following.checkpoints.load() == {"one": Position("3")}
+    assert await following.saved() == {"one": Position("3")}
 
 
 async def test_a_page_whose_effects_are_not_there_comes_again() -> None:
     following = Following({"one": ScriptedShard(records(range(4)))}, failure=RuntimeError("crash"))
     with pytest.raises(RuntimeError, match="crash"):
         await following.for_seconds(5)
-    assert await following.checkpoints.load() == {}
+    assert await following.saved() == {}
     following.failure = None
     await following.until_delivered(4)
 

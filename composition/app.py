@@ -1,0 +1,152 @@
+"""The application over an open store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import aiohttp
+from prometheus_client import CollectorRegistry, Gauge
+
+from composition.identity import cursor_keys, token_verifier
+from composition.live import Feed
+from composition.store import now
+from datasources.client import unreachable
+from datasources.cursor import CursorCodec
+from resolvers.context import Shop
+from resolvers.money import Currency
+from resolvers.tokens import identify
+from schema.app import build_app
+from schema.build import build_schema
+from schema.explorer import Explorer
+from schema.http import GraphQLEndpoint
+from schema.limits import Limits
+from schema.live import Live
+from schema.operation import Executor
+from schema.outbox import OutboxPage
+from schema.sse import EventStreams
+from schema.websocket import SocketEndpoint, SocketLimits
+from settings import Settings
+from streams.outbox import Outbox
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The application, and what is to be called when it ends: first `stopping`, then `drain`."""
+
+    app: Starlette
+    stopping: Callable[[], None]
+    drain: Callable[[], Awaitable[None]]
+
+
+def compose(
+    settings: Settings,
+    client: DynamoDBClient,
+    session: aiohttp.ClientSession,
+    feed: Feed,
+    registry: CollectorRegistry,
+    *,
+    page: Explorer | None,
+    outbox: Outbox | None,
+) -> Service:
+    """`page` and `outbox` are shown where there are any."""
+    shop = open_shop(settings, client, feed)
+    executor = Executor(
+        build_schema(),
+        limits=Limits(tokens=settings.max_tokens),
+        introspection=settings.introspection,
+    )
+    live = Live(executor, shop)
+    verifier = token_verifier(settings, session)
+    authenticate = partial(identify, verifier=verifier, tenants=settings.tenants)
+    streams = EventStreams(executor=executor, shop=shop, live=live, now=time.time)
+    sockets = SocketEndpoint(
+        executor=executor,
+        shop=shop,
+        live=live,
+        authenticate=authenticate,
+        allowed_origins=settings.allowed_origins,
+        limits=SocketLimits(init=settings.socket_init, operations=settings.socket_operations),
+        request_id=new_request_id,
+        now=time.time,
+    )
+    endpoint = GraphQLEndpoint(
+        executor=executor,
+        shop=shop,
+        authenticate=authenticate,
+        explorer=page,
+        largest_body=settings.max_body,
+        request_id=new_request_id,
+        streams=streams,
+    )
+    _watch(registry, sockets, streams, live)
+    stopping = asyncio.Event()
+
+    async def missing() -> str | None:
+        if stopping.is_set():
+            return "The service is ending."
+        return feed.missing() or await unreachable(client, settings.table)
+
+    async def drain() -> None:
+        await asyncio.gather(sockets.drain(), streams.drain())
+
+    app = build_app(
+        endpoint,
+        sockets,
+        explorer=page,
+        outbox=OutboxPage(outbox) if outbox else None,
+        readiness=missing,
+        registry=registry,
+        allowed_origins=settings.allowed_origins,
+    )
+    return Service(app, stopping.set, drain)
+
+
+def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed) -> Shop:
+    return Shop(
+        client=client,
+        table=settings.table,
+        shards=settings.shards,
+        currency=Currency(settings.currency, settings.currency_scale),
+        cursors=CursorCodec(cursor_keys(settings)),
+        deadline=settings.deadline,
+        write_deadline=settings.write_deadline,
+        read_budget=settings.read_budget,
+        journal=feed.journal,
+        index_lag=timedelta(seconds=settings.index_lag),
+        wrote=feed.wrote,
+        now=now,
+    )
+
+
+def new_request_id() -> str:
+    return uuid.uuid4().hex
+
+
+def _watch(
+    registry: CollectorRegistry, sockets: SocketEndpoint, streams: EventStreams, live: Live
+) -> None:
+    for name, meaning, count in (
+        ("websockets", "Websockets that are open.", lambda: len(sockets.sockets)),
+        (
+            "event_streams",
+            "Answers in server-sent events that are open.",
+            lambda: len(streams.streams),
+        ),
+        (
+            "subscription_groups",
+            "Different answers that an event can come to.",
+            lambda: live.groups,
+        ),
+    ):
+        Gauge(f"cartograph_{name}", meaning, registry=registry).set_function(count)

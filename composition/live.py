@@ -1,0 +1,183 @@
+"""What follows a write: who reads the stream, where changes are kept, and where mails go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from composition.store import now
+from datasources.client import (
+    Endpoint,
+    open_ses_client,
+    open_sns_client,
+    open_sqs_client,
+    open_streams_client,
+)
+from settings import Settings
+from streams.broker import RedisJournal, RedisWriter, open_redis
+from streams.changes import Change
+from streams.consequences import Sinks, consequences
+from streams.dead_letters import LoggedDeadLetters, QueueDeadLetters
+from streams.journal import Journal, MemoryJournal
+from streams.mail.language import Prices
+from streams.metrics import StreamMetrics
+from streams.nudges import Nudges
+from streams.outbox import Outbox
+from streams.patience import Patience
+from streams.processor import Publish
+from streams.relay import Relay
+from streams.sinks import EventSink, MailSink, SesMail, SnsEvents
+from streams.tables import Tables
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb import DynamoDBClient
+
+PATIENCE = Patience(asyncio.sleep, random.uniform)
+
+log = logging.getLogger("cartograph.streams")
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The changes as a serving process has them. `wrote` is to be called after a write; `missing`
+    says why not all changes come, None when they do."""
+
+    journal: Journal
+    wrote: Callable[[], None]
+    missing: Callable[[], str | None]
+
+
+@asynccontextmanager
+async def open_feed(
+    settings: Settings,
+    endpoint: Endpoint,
+    client: DynamoDBClient,
+    outbox: Outbox,
+    metrics: StreamMetrics,
+) -> AsyncIterator[Feed]:
+    """Without a broker the process reads the stream itself, and keeps the changes in memory; with
+    one it follows the broker. The embedded store is nobody else's to read."""
+    open_relay_ = partial(open_relay, settings, endpoint, client, outbox, metrics)
+    async with AsyncExitStack() as stack:
+        if settings.redis_url is None:
+            memory = MemoryJournal(now)
+            relay = await stack.enter_async_context(open_relay_(memory.append))
+            await stack.enter_async_context(relay.running())
+            yield Feed(memory, relay.nudge, lambda: relay.missing)
+            return
+        redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
+        journal = RedisJournal(redis, settings.table, settings.tenants, PATIENCE, now)
+        await stack.enter_async_context(_beside(journal.run()))
+        wrote = Nudges(redis, settings.table, PATIENCE).send
+        if settings.is_embedded:
+            writer = RedisWriter(redis, settings.table)
+            relay = await stack.enter_async_context(open_relay_(writer.append))
+            await stack.enter_async_context(relay.running())
+            wrote = relay.nudge
+        yield Feed(journal, wrote, lambda: journal.missing)
+
+
+@asynccontextmanager
+async def open_processor(
+    settings: Settings, endpoint: Endpoint, client: DynamoDBClient, metrics: StreamMetrics
+) -> AsyncIterator[Relay]:
+    """Reads the stream for all that serve; several processors share its shards. Without a broker
+    there is nobody to tell, and just one."""
+    open_relay_ = partial(open_relay, settings, endpoint, client, Outbox(now), metrics)
+    async with AsyncExitStack() as stack:
+        if settings.redis_url is None:
+            yield await stack.enter_async_context(open_relay_(_nobody))
+            return
+        redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
+        writer = RedisWriter(redis, settings.table)
+        relay = await stack.enter_async_context(open_relay_(writer.append))
+        nudges = Nudges(redis, settings.table, PATIENCE)
+        await stack.enter_async_context(_beside(nudges.run(relay.nudge)))
+        yield relay
+
+
+@asynccontextmanager
+async def open_relay(
+    settings: Settings,
+    endpoint: Endpoint,
+    client: DynamoDBClient,
+    outbox: Outbox,
+    metrics: StreamMetrics,
+    publish: Publish,
+) -> AsyncIterator[Relay]:
+    tables = Tables(client, settings.table)
+    async with AsyncExitStack() as stack:
+        streams = await stack.enter_async_context(open_streams_client(endpoint))
+        sinks = await stack.enter_async_context(open_sinks(settings, outbox))
+        letters = await stack.enter_async_context(open_letters(settings))
+        yield Relay(
+            tables=tables,
+            streams=streams,
+            owner=uuid.uuid4().hex,
+            publish=publish,
+            reactions=consequences(tables, sinks, now),
+            letters=letters or LoggedDeadLetters(),
+            metrics=metrics,
+            patience=PATIENCE,
+            now=now,
+            exclusive=settings.is_embedded or settings.redis_url is None,
+            resume=not settings.is_embedded,
+        )
+
+
+@asynccontextmanager
+async def open_sinks(settings: Settings, outbox: Outbox) -> AsyncIterator[Sinks]:
+    """The sinks of AWS that are set, and the outbox in place of the others."""
+    async with AsyncExitStack() as stack:
+        mails: MailSink = outbox
+        events: EventSink = outbox
+        if settings.mail_from is not None:
+            ses = await stack.enter_async_context(open_ses_client(_sink_endpoint(settings)))
+            mails = SesMail(ses, settings.mail_from)
+        if settings.events_topic is not None:
+            sns = await stack.enter_async_context(open_sns_client(_sink_endpoint(settings)))
+            events = SnsEvents(sns, settings.events_topic)
+        prices = Prices(settings.currency, settings.currency_scale)
+        yield Sinks(mails, events, prices, settings.low_stock)
+
+
+@asynccontextmanager
+async def open_letters(settings: Settings) -> AsyncIterator[QueueDeadLetters | None]:
+    """The queue of dead letters, where one is set."""
+    if settings.dead_letter_queue is None:
+        yield None
+        return
+    async with open_sqs_client(_sink_endpoint(settings)) as sqs:
+        yield QueueDeadLetters(sqs, settings.dead_letter_queue)
+
+
+def _sink_endpoint(settings: Settings) -> Endpoint:
+    return Endpoint(settings.region, settings.sink_endpoint)
+
+
+async def _nobody(_changes: Sequence[Change]) -> None:
+    """Publishes nothing."""
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs beside the block, and no longer than it; an end of its own is logged."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_report_end)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("The changes are followed no longer.", exc_info=error)

@@ -1,0 +1,135 @@
+"""The connections of the server: uvicorn's, with an end to waiting for clients that do not read.
+
+uvicorn waits for as long as it takes until a client has read what it was sent, also when the
+connection is being closed. Here one that takes nothing for UNREAD seconds is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import BaseTransport, TimerHandle, Transport
+from typing import TYPE_CHECKING, Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+
+if TYPE_CHECKING:
+    # Both know `transport` and `loop`; what they do with the rest is their own affair.
+    class _Protocol(asyncio.Protocol):
+        transport: Transport
+        loop: asyncio.AbstractEventLoop
+else:
+    _Protocol = object
+
+UNREAD = 10.0  # seconds that what was sent may wait until the client takes some of it
+CLOSING = 5.0  # seconds that a connection being closed is given for what is left to send
+_FRAGMENTS = 1_000  # of one message
+
+# uvicorn tells of each socket at INFO, and websockets of each frame, tokens and all, at DEBUG.
+log = logging.getLogger(__name__)
+
+
+class ClosingTransport:
+    """A transport that, once told to close, does so in CLOSING seconds."""
+
+    __slots__ = ("_loop", "_transport", "write")
+
+    def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self.write = transport.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(CLOSING, self._transport.abort)
+
+
+class _Impatient(_Protocol):
+    """Drops a client that leaves unread what was sent, and more than the transport may hold."""
+
+    _unread: TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(UNREAD, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
+
+
+class HttpConnection(_Impatient, HttpToolsProtocol):
+    """A connection that speaks HTTP, until it may be upgraded to a websocket."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        closing = ClosingTransport(cast("Transport", transport), self.loop)
+        super().connection_made(cast("Transport", closing))
+
+
+class SocketConnection(_Impatient, WebSocketsSansIOProtocol):
+    """A connection that speaks websocket."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.close_timeout = CLOSING
+        self.logger = self.conn.logger = log
+        self.conn.debug = False
+
+    def handle_cont(self, event: Frame) -> None:
+        # The size of a message is bounded, but a thousand empty fragments have none.
+        if len(self.frames) >= _FRAGMENTS:
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self.handle_parser_exception()
+        elif not self.close_sent:
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                # It goes on as bytes, which the application refuses: uvicorn would log a
+                # traceback.
+                self.curr_msg_data_type = "bytes"
+        super().send_receive_event_to_app()
+
+    def data_received(self, data: bytes) -> None:
+        # After a violation nothing is read any more, but taken: see below.
+        if self.conn.parser_exc is None:
+            super().data_received(data)
+
+    def handle_parser_exception(self) -> None:
+        """Tells the client of its violation before the connection ends. Closed at once, with
+        data still unread, it would be reset, and the close frame lost."""
+        sent = self.conn.close_sent
+        if sent is None:  # the socket was not yet accepted
+            self.transport.close()
+        if sent is None or self.close_sent:
+            return
+        self.close_sent = True
+        self.stop_keepalive()
+        self.queue.put_nowait(
+            {"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason}
+        )
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.write_eof()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSING, self.transport.close)

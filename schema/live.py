@@ -1,0 +1,287 @@
+"""Subscriptions: each event is evaluated once for all who ask for the same of it.
+
+A group is the subscriptions of one document with the same variables, by callers who see the
+same. It follows the journal, runs the document for each event of its topic, and gives the same
+bytes to all. Where an answer depends on who asks, it is run for each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable
+from typing import Any
+
+import orjson
+from graphql import GraphQLError
+
+from datasources.errors import CartographError, ServiceUnavailable
+from datasources.table import gather
+from resolvers.changes import Watch
+from resolvers.context import Shop
+from resolvers.principal import ObservedPrincipal, Principal
+from schema.errors import refusal, told
+from schema.operation import Executor, Operation, Refused
+from streams.follower import MOST_WAITING, FellBehind
+from streams.journal import CursorExpired, Entry, Position
+
+# Answers kept for those who come back together, as after a restart, and ask for the same.
+_KEPT_ANSWERS = 256
+
+
+class Live:
+    """The subscriptions of one process."""
+
+    def __init__(self, executor: Executor, shop: Shop) -> None:
+        self._executor = executor
+        self._shop = shop
+        self._groups: dict[Hashable, Group] = {}
+
+    async def subscribe(
+        self, operation: Operation, principal: Principal, request_id: str
+    ) -> Subscription:
+        """To be closed by the caller. Raises Refused for what the caller may not have."""
+        context = self._shop.operation(principal, request_id, writes=False)
+        watch = await self._executor.watch(operation, context)
+        tail = self._shop.journal.tail(principal.tenant)
+        if tail is None:
+            raise _refused(ServiceUnavailable("The changes cannot be followed yet; try again."))
+        cursor = watch.after and context.seal_position(watch.after)
+        key = (_sharing(operation, cursor), principal.tenant, principal.is_staff, watch.topic)
+        group = self._groups.get(key)
+        if group is None or not group.is_open:
+            group = Group(self._executor, self._shop, operation, watch, request_id)
+            self._groups[key] = group
+            group.when_closed(lambda: self._forget(key, group))
+        return Subscription(group, principal, watch.after, tail)
+
+    def _forget(self, key: Hashable, group: Group) -> None:
+        if self._groups.get(key) is group:
+            del self._groups[key]
+
+    @property
+    def groups(self) -> int:
+        """How many answers an event can come to."""
+        return len(self._groups)
+
+
+class Subscription(AsyncIterator[bytes]):
+    """The events of one subscription, each an execution result as JSON.
+
+    First what the client has missed, as fast as it takes it, then what comes, of which 256 may
+    wait. Raises Refused where it ends with errors.
+    """
+
+    def __init__(
+        self, group: Group, principal: Principal, after: Position | None, tail: Position
+    ) -> None:
+        self.principal = principal
+        self._group = group
+        self._last = tail if after is None else after
+        self._waiting: deque[tuple[Position, bytes]] = deque()
+        self._failure: Refused | None = None
+        self._woken = asyncio.Event()
+        self._missed = None if after is None else group.missed(self, after)
+        group.enter(self)
+        if after is None:
+            group.join(self, behind=tail)
+
+    async def __anext__(self) -> bytes:
+        if self._missed is not None:
+            try:
+                self._last, payload = await anext(self._missed)
+            except StopAsyncIteration:
+                self._missed = None
+            except CartographError as error:
+                raise _refused(error) from None
+            else:
+                return payload
+        while not self._waiting:
+            if self._failure is not None:
+                raise self._failure
+            self._woken.clear()
+            await self._woken.wait()
+        self._last, payload = self._waiting.popleft()
+        return payload
+
+    async def aclose(self) -> None:
+        if self._missed is not None:
+            await self._missed.aclose()
+        self._group.leave(self)
+
+    def push(self, position: Position, payload: bytes) -> None:
+        """Never waits: who does not keep up goes, and the others notice nothing."""
+        if len(self._waiting) >= MOST_WAITING:
+            self.fail(FellBehind())
+        elif self._failure is None:
+            self._waiting.append((position, payload))
+            self._woken.set()
+
+    def fail(self, error: Exception) -> None:
+        """Ends it at once: what waits comes again to who resumes."""
+        self._waiting.clear()
+        if isinstance(error, FellBehind):
+            cursor = self._group.cursor(self._last)
+            self._failure = Refused(
+                refusal(
+                    "SLOW_CONSUMER",
+                    "More events wait than are kept for one subscription: subscribe again with "
+                    "the last cursor seen as `after`.",
+                    cursor=cursor,
+                )
+            )
+        else:
+            self._failure = _refused(error)
+        self._group.leave(self)
+        self._woken.set()
+
+
+class Group:
+    """Subscriptions whose events are the same, but for what depends on who asks."""
+
+    def __init__(
+        self, executor: Executor, shop: Shop, operation: Operation, watch: Watch, request_id: str
+    ) -> None:
+        self._executor = executor
+        self._shop = shop
+        self._operation = operation
+        self._watch = watch
+        self._request_id = request_id
+        self._inside: set[Subscription] = set()
+        # Who is live, and what each has been told up to.
+        self._live: dict[Subscription, Position] = {}
+        self._answers: OrderedDict[Position, bytes | None] = OrderedDict()
+        self._failure: Exception | None = None
+        self._follower = aiter(watch)
+        self._following = asyncio.create_task(self._follow())
+
+    # Who is in it.
+
+    @property
+    def is_open(self) -> bool:
+        return not self._following.done()
+
+    def when_closed(self, call: Callable[[], None]) -> None:
+        self._following.add_done_callback(lambda _: call())
+
+    def enter(self, member: Subscription) -> None:
+        self._inside.add(member)
+
+    def join(self, member: Subscription, *, behind: Position) -> None:
+        """From now on the member is told what lies behind a position."""
+        self._live[member] = behind
+        if self._failure is not None:
+            member.fail(self._failure)
+
+    def leave(self, member: Subscription) -> None:
+        self._live.pop(member, None)
+        self._inside.discard(member)
+        if not self._inside:
+            self._follower.close()
+            self._following.cancel()
+
+    def cursor(self, position: Position) -> str:
+        return self._shop.change_cursor(self._watch.tenant, position)
+
+    # What has been missed.
+
+    async def missed(
+        self, member: Subscription, after: Position
+    ) -> AsyncGenerator[tuple[Position, bytes]]:
+        """The events behind a position; with the last of them the member joins, and nothing
+        falls between. Raises CursorExpired and ServiceUnavailable."""
+        journal, tenant = self._watch.journal, self._watch.tenant
+        while True:
+            # All up to here is in the pages that follow; what comes while they are read may not.
+            tail = journal.tail(tenant)
+            async for page in journal.since(tenant, after):
+                for entry in page:
+                    payload = await self._answer_to(member.principal, entry)
+                    if payload is not None:
+                        yield entry.position, payload
+                after = page[-1].position
+            if tail is None or tail.epoch != after.epoch:
+                raise CursorExpired
+            after = max(after, tail)
+            if journal.tail(tenant) == tail:
+                self.join(member, behind=after)
+                return
+
+    async def _answer_to(self, principal: Principal, entry: Entry) -> bytes | None:
+        if not self._watch.topic.concerns(entry.change):
+            return None
+        if entry.position in self._answers:
+            return self._answers[entry.position]
+        return await self._answer(ObservedPrincipal(principal), entry)
+
+    # What comes.
+
+    async def _follow(self) -> None:
+        try:
+            async for entry in self._follower:
+                await self._tell(entry)
+        except (CursorExpired, FellBehind) as failure:
+            self._failure = failure
+            for member in tuple(self._live):
+                member.fail(failure)
+        finally:
+            self._follower.close()
+
+    async def _tell(self, entry: Entry) -> None:
+        members = [one for one, told_to in self._live.items() if told_to < entry.position]
+        if not members:
+            return
+        first = ObservedPrincipal(members[0].principal)
+        answer = await self._answer(first, entry)
+        if not first.identity_used:
+            _push(members, entry.position, answer)
+            return
+        by_user: dict[str | None, list[Subscription]] = defaultdict(list)
+        for member in members:
+            by_user[member.principal.user_id].append(member)
+        _push(by_user.pop(members[0].principal.user_id), entry.position, answer)
+        several = list(by_user.values())
+        answers = await gather(*(self._answer(each[0].principal, entry) for each in several))
+        for each, answer in zip(several, answers, strict=True):
+            _push(each, entry.position, answer)
+
+    async def _answer(self, principal: Principal, entry: Entry) -> bytes | None:
+        """An execution result as JSON; None where there is nothing to be seen."""
+        context = self._shop.operation(principal, self._request_id, writes=False)
+        body: dict[str, Any] = {}
+        try:
+            seen = await self._watch.topic.show(context, entry)
+            if seen is None:
+                answer = None
+            else:
+                result = await self._executor.run(self._operation, context, seen)
+                if result.errors:
+                    body["errors"] = told(result.errors, self._request_id)
+                answer = orjson.dumps({**body, "data": result.data})
+        except Exception as error:
+            failure = GraphQLError(str(error), original_error=error)
+            answer = orjson.dumps({"errors": told([failure], self._request_id), "data": None})
+        if isinstance(principal, ObservedPrincipal) and not principal.identity_used:
+            self._answers[entry.position] = answer
+            if len(self._answers) > _KEPT_ANSWERS:
+                self._answers.popitem(last=False)
+        return answer
+
+
+def _push(members: Iterable[Subscription], position: Position, answer: bytes | None) -> None:
+    if answer is not None:
+        for member in members:
+            member.push(position, answer)
+
+
+def _refused(error: Exception) -> Refused:
+    return Refused(GraphQLError(str(error), original_error=error))
+
+
+def _sharing(operation: Operation, cursor: str | None) -> Hashable:
+    """Equal for operations that come to the same: one document with the same variables, but for
+    the change cursor, which says where to begin and can be nothing else."""
+    variables = {name: value for name, value in operation.variables.items() if value != cursor}
+    text = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)
+    # By identity: documents come from a cache, and a group keeps its own alive.
+    return id(operation.definition), text

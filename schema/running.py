@@ -1,0 +1,105 @@
+"""What the ways to the service have in common: how an operation is run and what is said of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from typing import Any, Protocol
+
+from graphql import GraphQLError, OperationType
+
+from datasources.table import Meter
+from resolvers.context import Shop
+from resolvers.principal import Principal
+from schema.errors import told
+from schema.operation import Executor, Operation, Refused
+
+_TURN = 32  # results
+
+# Takes the values of Authorization and X-Tenant.
+Authenticate = Callable[[str | None, str | None], Awaitable[Principal]]
+
+
+class Results(Protocol):
+    """The results of one subscription, each as JSON. `__anext__` may raise Refused, which ends
+    it with those errors."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Source(Protocol):
+    """Where subscriptions come from. `subscribe` may raise Refused."""
+
+    async def subscribe(
+        self, operation: Operation, principal: Principal, request_id: str
+    ) -> Results: ...
+
+
+async def answer(
+    executor: Executor, shop: Shop, operation: Operation, principal: Principal, request_id: str
+) -> tuple[dict[str, Any], bool]:
+    """What a query or mutation came to, as it goes to the client, and whether it ran: where it
+    was refused before its first field, there are errors alone."""
+    writes = operation.kind is OperationType.MUTATION
+    context = shop.operation(principal, request_id, writes=writes)
+    result = await executor.run(operation, context)
+    body: dict[str, Any] = {}
+    if result.errors:
+        body["errors"] = told(result.errors, request_id)
+    if result.ran:
+        body["data"] = result.data
+        body["extensions"] = {"cost": cost(operation.requested, context.table.meter)}
+    return body, result.ran
+
+
+def cost(requested: int, meter: Meter) -> dict[str, Any]:
+    """What an answer says of its cost: before it ran, and as DynamoDB reported it."""
+    return {
+        "requested": requested,
+        "actual": {
+            "requests": meter.requests,
+            "readUnits": meter.read_units,
+            "writeUnits": meter.write_units,
+        },
+    }
+
+
+async def deliver(results: Results, send: Callable[[bytes], Awaitable[None]]) -> None:
+    """Sends all results of a subscription, and closes it, however it ends."""
+    sent = 0
+    try:
+        async for result in results:
+            await send(result)
+            sent += 1
+            # What a client has missed can come without any waiting: others have their turn.
+            if sent % _TURN == 0:
+                await asyncio.sleep(0)
+    finally:
+        await results.aclose()
+
+
+def errors_of(error: Exception) -> Sequence[GraphQLError]:
+    """The errors that an exception stands for: a refusal's own, or the one of a defect."""
+    if isinstance(error, Refused):
+        return error.errors
+    return [GraphQLError(str(error), original_error=error)]
+
+
+async def spread_out(
+    ends: Collection[Callable[[], Awaitable[None]]],
+    most: float,
+    uniform: Callable[[float, float], float],
+) -> None:
+    """Ends connections at random times over up to `most` seconds, 50 a second where there are
+    few: whoever they belong to comes back, and better not all at once."""
+    seconds = min(most, len(ends) / 50)
+
+    async def end_later(end: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(uniform(0, seconds))
+        await end()
+
+    await asyncio.gather(*map(end_later, ends))
