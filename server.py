@@ -36,6 +36,7 @@ from datasources.erasure import finish_all
 from datasources.errors import CartographError, ConfigurationError
 from datasources.keys import Keys
 from datasources.provision import check, provision
+from datasources.recount import recount as recount_all
 from datasources.seed.generate import generate
 from datasources.seed.load import load
 from schema.build import export_sdl
@@ -168,6 +169,21 @@ async def erase(settings: Settings, _arguments: argparse.Namespace) -> None:
     say(f"Removed {removed} addresses from finished orders of erased users")
 
 
+async def recount(settings: Settings, arguments: argparse.Namespace) -> None:
+    keep_rows(settings)
+    wrong = 0
+    async with open_store(settings, say) as client:
+        await check(client, settings.table, TEMPLATE)
+        table = partial(bulk_table, settings, client)
+        for tenant in settings.tenants:
+            keys = Keys(tenant, settings.shards)
+            found = await recount_all(table, keys, mend=arguments.mend, report=say)
+            say(f"Tenant {tenant}: {found}")
+            wrong += not found.is_right
+    if wrong:
+        raise CartographError("Not all ratings and counts are right; --mend sets them right.")
+
+
 def keep_rows(settings: Settings) -> None:
     if settings.is_embedded and settings.data_dir is None:
         raise ConfigurationError(
@@ -229,6 +245,12 @@ def parser() -> argparse.ArgumentParser:
     command = add("process", process, "Follows the table's stream, for all that serve.")
     command.add_argument(
         "--redrive", action="store_true", help="takes dead letters up again instead, and ends"
+    )
+    command = add("recount", recount, "Compares every rating and count with a fresh count.")
+    command.add_argument(
+        "--mend",
+        action="store_true",
+        help="sets right what differs; the stream must be followed meanwhile",
     )
     add("erase", erase, "Removes what is left of erased users; can be run again at any time.")
     return root

@@ -15,17 +15,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from datasources.currencies import scale_of
 from datasources.errors import ConfigurationError
 
 PREFIX = "CARTOGRAPH_"
-
-# ISO 4217: digits after the point where it is not two.
-_SCALES = {
-    **dict.fromkeys(
-        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
-    ),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-}
 
 # The defaults of folders that are the user's own, as the XDG specification has them.
 _HOMES = {"state_dir": "~/.local/state/cartograph", "cache_dir": "~/.cache/cartograph"}
@@ -125,6 +118,11 @@ class Settings(BaseSettings):
     sink_endpoint: str | None = Field(
         None, pattern=r"^https?://", description="endpoint of SES, SNS and SQS; without it AWS's"
     )
+    reactions: bool = Field(
+        True,
+        description="whether what follows a change is done here; false where a Lambda function "
+        "does it, and changes are only told",
+    )
     low_stock: int = Field(5, ge=0, description="units at which a product's stock is low")
     socket_init: float = Field(
         5.0, gt=0, le=60, description="seconds a websocket has to say who it is"
@@ -208,7 +206,7 @@ class Settings(BaseSettings):
     @property
     def currency_scale(self) -> int:
         """Digits after the point of an amount in the store's currency (ISO 4217)."""
-        return _SCALES.get(self.currency, 2)
+        return scale_of(self.currency)
 
 
 def load() -> Settings:

@@ -122,7 +122,7 @@ async def open_relay(
             streams=streams,
             owner=uuid.uuid4().hex,
             publish=publish,
-            reactions=consequences(tables, sinks, now),
+            reactions=consequences(tables, sinks, now) if settings.reactions else (),
             letters=letters or LoggedDeadLetters(),
             metrics=metrics,
             patience=PATIENCE,

@@ -89,7 +89,6 @@ class SocketConnection(_Impatient, WebSocketsSansIOProtocol):
         super().__init__(*arguments, **named)
         self.close_timeout = CLOSING
         self.logger = self.conn.logger = log
-        self.conn.debug = False
 
     def handle_cont(self, event: Frame) -> None:
         # The size of a message is bounded, but a thousand empty fragments have none.

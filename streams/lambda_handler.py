@@ -31,6 +31,7 @@ from datasources.client import (
     open_sns_client,
     open_sqs_client,
 )
+from datasources.currencies import scale_of
 from datasources.errors import ConfigurationError, StoreError
 from streams.changes import Change, Record, read_change
 from streams.consequences import Sinks, consequences
@@ -51,14 +52,6 @@ from streams.tables import Tables
 
 # Kept of the function's time, so that what is done is told before it ends.
 _SECONDS_TO_ANSWER = 1.0
-
-# ISO 4217: digits after the point where it is not two, as the settings have them.
-_SCALES = {
-    **dict.fromkeys(
-        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
-    ),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-}
 
 log = logging.getLogger("cartograph.streams")
 
@@ -251,7 +244,7 @@ def read_environment(environment: Mapping[str, str]) -> Configuration:
         table=environment.get("CARTOGRAPH_TABLE") or "cartograph",
         store=Endpoint(region, None if store == "aws" else store),
         sinks=Endpoint(region, environment.get("CARTOGRAPH_SINK_ENDPOINT") or None),
-        prices=Prices(currency, _SCALES.get(currency, 2)),
+        prices=Prices(currency, scale_of(currency)),
         low_stock=int(low_stock),
         mail_from=environment.get("CARTOGRAPH_MAIL_FROM") or None,
         events_topic=environment.get("CARTOGRAPH_EVENTS_TOPIC") or None,

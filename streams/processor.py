@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from datasources.errors import StoreError
+from datasources.keys import PK
 from datasources.table import gather
 from streams.changes import Change, Record, read_change
 from streams.dead_letters import READING, TRIES, DeadLetter, DeadLetters
@@ -101,5 +102,5 @@ def _by_partition(
     """By partition key: an item's changes stay in order, and so do writes to one product."""
     partitions: dict[str, list[tuple[Record, Change]]] = defaultdict(list)
     for record, change in changes:
-        partitions[record["dynamodb"]["Keys"]["PK"]["S"]].append((record, change))
+        partitions[record["dynamodb"]["Keys"][PK]["S"]].append((record, change))
     return list(partitions.values())

@@ -112,6 +112,7 @@ class Reader:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         finally:
+            self._nudges.clear()  # a follower cancelled before its first step has left its own
             self._missing = NOT_YET
 
     # Shards.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
 import strawberry
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from datasources.cursor import CursorCodec
@@ -18,7 +20,9 @@ from resolvers.principal import Principal
 from schema.app import build_app
 from schema.http import JSON, GraphQLEndpoint
 from schema.limits import Limits
+from schema.live import Live
 from schema.operation import Executor
+from schema.websocket import SocketEndpoint, SocketLimits
 from streams.journal import MemoryJournal
 from tests.support.items import NOW
 
@@ -88,16 +92,34 @@ class Service:
         return self.readiness
 
     def app(self) -> Starlette:
+        executor = Executor(self.schema, limits=Limits(), introspection=self.introspection)
+        shop = _shop(self.store)
         endpoint = GraphQLEndpoint(
-            executor=Executor(self.schema, limits=Limits(), introspection=self.introspection),
-            shop=_shop(self.store),
+            executor=executor,
+            shop=shop,
             authenticate=self.authenticate,
             explorer=None,
             largest_body=LARGEST_BODY,
             request_id=lambda: "made-here",
         )
+        sockets = SocketEndpoint(
+            executor=executor,
+            shop=shop,
+            live=Live(executor, shop),
+            authenticate=self.authenticate,
+            allowed_origins=self.origins,
+            limits=SocketLimits(),
+            request_id=lambda: "made-here",
+            now=time.time,
+        )
         return build_app(
-            endpoint, explorer=None, readiness=self.ready, allowed_origins=self.origins
+            endpoint,
+            sockets,
+            explorer=None,
+            outbox=None,
+            readiness=self.ready,
+            registry=CollectorRegistry(),
+            allowed_origins=self.origins,
         )
 
     async def send(self, method: str, path: str = "/graphql", **request: Any) -> httpx.Response:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from datasources import users
 from datasources.attributes import decode_row, encode_row
@@ -25,8 +27,15 @@ from datasources.seed.generate import generate
 from datasources.seed.load import load
 from datasources.table import Table
 from streams.changes import Change
-from streams.checkpoints import Checkpoints, Position
-from streams.processor import process
+from streams.consequences import Sinks, consequences
+from streams.dead_letters import LoggedDeadLetters
+from streams.leases import Leases, Position
+from streams.mail.language import Prices
+from streams.metrics import StreamMetrics
+from streams.outbox import Outbox
+from streams.patience import Patience
+from streams.relay import Relay
+from streams.tables import Tables
 from tests.support.items import category, product, review, user
 from tests.support.shop import TestShop, keep_what_expires
 
@@ -35,16 +44,27 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).parents[3] / "infra" / "template.yaml"
 TENANT = "t"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 LONGEST = 60
 
 
 @dataclass
 class Watch:
-    """A reaction that comes after the shop's own and tells when it has seen a change."""
+    """A reaction beside the shop's own that tells when it has seen a change, and what was
+    published, which is in the order of writing."""
 
     name: str = "watch"
     seen: list[Change] = field(default_factory=list)
+    published: list[Change] = field(default_factory=list)
     one_more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def publish(self, changes: Sequence[Change]) -> None:
+        self.published += changes
 
     async def react(self, change: Change) -> None:
         self.seen.append(change)
@@ -54,9 +74,11 @@ class Watch:
         await self._until(lambda: len(self.seen) >= count)
 
     async def until_written(self, item: Item) -> list[Change]:
-        """What was seen before this item."""
+        """What was published before this item, once all of that has been reacted to."""
         await self._until(lambda: any(change.new == item for change in self.seen))
-        return self.seen[: [change.new for change in self.seen].index(item)]
+        before = self.published[: [change.new for change in self.published].index(item)]
+        await self._until(lambda: all(change in self.seen for change in before))
+        return before
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(LONGEST):
@@ -80,21 +102,25 @@ class Shop:
     async def processor(self) -> AsyncIterator[Watch]:
         """Runs within the block, and is cancelled at its end."""
         watch = Watch()
-        task = asyncio.create_task(
-            process(
-                self.client,
-                self.streams,
-                self.name,
-                now=lambda: datetime.now(UTC),
-                also=[watch],
-            )
-        )
-        try:
+        async with self.relay(watch).running() as running:
             yield watch
-        finally:
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            assert not running.done()
+
+    def relay(self, watch: Watch, *, name: str | None = None) -> Relay:
+        tables = Tables(self.client, name or self.name)
+        outbox = Outbox(now)
+        sinks = Sinks(outbox, outbox, Prices("JPY", 0), low_stock=5)
+        return Relay(
+            tables=tables,
+            streams=self.streams,
+            owner=uuid.uuid4().hex,
+            publish=watch.publish,
+            reactions=[*consequences(tables, sinks, now), watch],
+            letters=LoggedDeadLetters(),
+            metrics=StreamMetrics(CollectorRegistry()),
+            patience=Patience(asyncio.sleep, random.uniform),
+            now=now,
+        )
 
     async def catch_up(self) -> list[Change]:
         """Runs a processor until it has seen everything written so far, and returns that."""
@@ -250,22 +276,25 @@ async def test_a_checkpoint_that_the_stream_no_longer_has_is_reported_and_got_ov
     def system() -> Table:
         return replace(shop.rows.table(), name=f"{shop.name}-system")
 
-    checkpoints = Checkpoints(system, stream, lambda: datetime.now(UTC))
-    await checkpoints.save(shard["ShardId"], Position("00000000000000000000000000000001"))
-    await checkpoints.save("a shard of old", Position("1", ended=True))
+    leases = Leases(system, stream, "who was before", now, asyncio.get_running_loop().time)
+    for name, position in (
+        (shard["ShardId"], Position("00000000000000000000000000000001")),
+        ("a shard of old", Position("1", ended=True)),
+    ):
+        lease = await leases.take(name)
+        assert lease is not None
+        await lease.save(position)
     seen = await shop.catch_up()
     assert len(seen) == 2 + len(PRODUCTS) + 12
     assert "events lost" in caplog.text
     await shop.assert_counts_right()
 
 
-async def test_a_table_that_is_not_there_ends_the_processor(shop: Shop) -> None:
+async def test_a_table_that_is_not_there_ends_the_relay(shop: Shop) -> None:
     with pytest.raises(StoreError, match="ResourceNotFound"):
-        await process(shop.client, shop.streams, "no-such-table", now=lambda: datetime.now(UTC))
+        await shop.relay(Watch(), name="no-such-table").run()
 
 
 async def test_a_table_without_a_stream_is_a_wrong_setting(shop: Shop) -> None:
     with pytest.raises(ConfigurationError, match="should have a stream"):
-        await process(
-            shop.client, shop.streams, f"{shop.name}-system", now=lambda: datetime.now(UTC)
-        )
+        await shop.relay(Watch(), name=f"{shop.name}-system").run()

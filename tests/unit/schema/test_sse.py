@@ -117,7 +117,6 @@ async def asked(
     finally:
         client.left.set()
         await within(serving)
-    assert serving.done()
 
 
 async def test_a_subscription_is_a_stream_of_events(world: World) -> None:
@@ -267,10 +266,13 @@ async def test_a_token_that_expires_ends_the_stream(world: World) -> None:
 
 
 async def test_a_subscription_is_closed_when_its_client_leaves(world: World) -> None:
-    async with asked(world, TICKS) as client:
+    streams = world.streams()
+    async with asked(world, TICKS, streams=streams) as client:
         results = await world.source.next()
+        assert len(streams.streams) == 1
         client.left.set()
         await within(results.closed.wait())
+    assert streams.streams == set()
 
 
 async def test_a_query_is_stopped_and_a_mutation_finished_when_the_client_leaves(

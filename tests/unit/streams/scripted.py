@@ -54,7 +54,9 @@ def record(number: int, old: Item | Row | None = None, new: Item | Row | None = 
     }
     for name, image in (("OldImage", old), ("NewImage", new)):
         if image is not None:
-            body[name] = encode_row(row(image) if isinstance(image, Item) else image)
+            encoded = encode_row(row(image) if isinstance(image, Item) else image)
+            body[name] = encoded
+            body["Keys"] = {part: encoded[part] for part in (PK, SK)}
     kind = "MODIFY" if old is not None and new is not None else "REMOVE" if old else "INSERT"
     return {"eventID": f"event-{number}", "eventName": kind, "dynamodb": body}
 

@@ -1,12 +1,15 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from graphql import GraphQLObjectType
 
 from datasources import products, reviews, users
 from datasources.errors import StoreError
-from datasources.items import Item, Purchased
+from datasources.items import Item, OrderStatus, Purchased
 from datasources.keys import LOADED, PK, SK
+from schema.build import build_schema
 from streams.changes import Change, ChangeKind, read_change
+from tests.support.changes import change
 from tests.support.items import category, new_id, order, product, review, user
 from tests.unit.streams.scripted import KEYS, NOW, record, row
 
@@ -86,3 +89,50 @@ def test_only_the_insert_of_a_loaded_row_is_loaded() -> None:
     old, new = ({**products.row(KEYS, product(1, price=n)), LOADED: True} for n in (1, 2))
     changes = [read_change(record(1, *images)) for images in ((None, old), (old, new), (old, None))]
     assert [change and change.loaded for change in changes] == [True, False, False]
+
+
+PRODUCT, ORDER = product(1), order(1)
+REVIEW = review(1, PRODUCT.id)
+
+
+@pytest.mark.parametrize(
+    ("old", "update", "fields"),
+    [
+        (PRODUCT, {"name": "Other", "price": 7}, ("name", "price")),
+        (PRODUCT, {"inventory": 4}, ("inventory",)),
+        (PRODUCT, {"inventory": 0}, ("inventory", "inStock")),
+        (PRODUCT, {"image_url": "https://x.jp/1.png"}, ("imageUrl",)),
+        (PRODUCT, {"histogram": (0, 0, 0, 0, 1)}, ("ratingSummary",)),
+        (PRODUCT, {"version": 2, "updated_at": NOW}, ("version", "updatedAt")),
+        (ORDER, {"status": OrderStatus.PAID}, ("status", "nextStatuses")),
+        (ORDER, {"shipping_address": None}, ()),
+        (ORDER, {"items": ()}, ("items", "itemCount")),
+        (REVIEW, {"rating": 5, "verified_purchase": True}, ("rating", "verifiedPurchase")),
+        (user(1), {"version": 9}, ()),
+        (category("books"), {"product_count": 3}, ("productCount",)),
+    ],
+    ids=str,
+)
+def test_the_fields_that_changed_have_the_names_of_the_api(
+    old: Item, update: dict[str, object], fields: tuple[str, ...]
+) -> None:
+    made = change(old, old.model_copy(update=update))
+    assert made.fields == fields
+    assert made.is_seen is bool(fields)
+
+
+def test_what_came_or_went_has_no_changed_fields_and_is_seen() -> None:
+    for made in (change(None, PRODUCT), change(PRODUCT, None)):
+        assert made.fields == ()
+        assert made.is_seen
+
+
+def test_every_field_that_can_change_is_one_of_the_api() -> None:
+    schema = build_schema()._schema
+    for item in ITEMS:
+        shown = schema.get_type(type(item).__name__)
+        assert isinstance(shown, GraphQLObjectType)
+        for name in type(item).model_fields:
+            other = item.model_copy(update={name: object()})
+            if name != "inventory":  # which is compared with zero
+                assert set(change(item, other).fields) <= set(shown.fields), name

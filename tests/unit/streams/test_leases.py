@@ -220,13 +220,16 @@ async def test_a_lease_is_renewed_every_five_seconds_and_released_at_the_end() -
     assert "owner" not in processes.row()
 
 
-async def test_a_renewal_is_tried_again_until_the_lease_may_be_another_s() -> None:
+async def test_a_renewal_that_fails_is_tried_again() -> None:
     processes = Processes()
     held = await taken(processes.leases("one"))
     processes.table.before = [away()] * 5
     assert await keep(processes, held, lambda: processes.time.now >= 30) is None
 
-    processes.time.now, held = 0, await taken(processes.leases("two"))
+
+async def test_a_lease_that_cannot_be_renewed_for_fifteen_seconds_counts_as_lost() -> None:
+    processes = Processes()
+    held = await taken(processes.leases("one"))
     processes.table.before = [away()] * 1_000
     assert await keep(processes, held, lambda: False) is LeaseLost
     assert processes.time.now == pytest.approx(LEASE)

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from datasources.errors import StoreError, Throttled
@@ -46,3 +48,26 @@ async def test_what_passes_is_waited_for() -> None:
         return "done"
 
     assert await Patience(sleep, max).insist(call, "It") == "done"
+
+
+async def test_an_event_ends_a_wait_and_is_cleared() -> None:
+    async def sleep(_seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    event = asyncio.Event()
+    asyncio.get_running_loop().call_soon(event.set)
+    assert await Patience(sleep, max).wait(event, 5)
+    assert not event.is_set()
+
+
+async def test_a_wait_without_the_event_has_an_end() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    event = asyncio.Event()
+    assert not await Patience(sleep, max).wait(event, 5)
+    await asyncio.sleep(0)
+    assert slept == [5]
+    assert not event.is_set()

@@ -1,16 +1,20 @@
-import logging
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from datasources.errors import ServiceUnavailable, StoreError
 from datasources.items import Product, from_row
 from datasources.keys import PK
 from streams.changes import Change
+from streams.dead_letters import TRIES, DeadLetter
+from streams.metrics import StreamMetrics
 from streams.patience import Patience
-from streams.processor import TRIES, Processor
+from streams.processor import Processor
 from streams.reactions import TableReaction, product_counts, ratings
 from tests.support.items import category, new_id, product, review, user
 from tests.unit.streams.scripted import KEYS, NOW, Memory, record, row
@@ -41,6 +45,9 @@ class Shop:
     memory: Memory = field(default_factory=Memory)
     note: Note = field(default_factory=Note)
     slept: list[float] = field(default_factory=list)
+    published: list[Change] = field(default_factory=list)
+    refusals: list[Exception] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         tokens = count()
@@ -59,9 +66,26 @@ class Shop:
 
         async def sleep(seconds: float) -> None:
             self.slept.append(seconds)
+            await asyncio.sleep(0)
 
-        patience = Patience(sleep, lambda _low, high: high)
-        self.processor = Processor([*reactions, self.note], patience)
+        self.registry = CollectorRegistry()
+        self.processor = Processor(
+            stream="arn:stream",
+            publish=self.publish,
+            reactions=[*reactions, self.note],
+            letters=self,
+            patience=Patience(sleep, lambda _low, high: high),
+            metrics=StreamMetrics(self.registry),
+            now=lambda: NOW,
+        )
+
+    async def publish(self, changes: Sequence[Change]) -> None:
+        if self.refusals:
+            raise self.refusals.pop()
+        self.published += changes
+
+    async def put(self, letter: DeadLetter) -> None:
+        self.letters.append(letter)
 
     async def deliver(self, *made: Any) -> None:
         await self.processor.deliver("shard-1", made)
@@ -123,19 +147,25 @@ async def test_a_category_that_is_gone_does_not_stop_the_count_of_another() -> N
     assert shop.count("books") == 1
 
 
-async def test_a_poison_record_is_passed_after_five_tries(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_poison_record_becomes_a_dead_letter_after_five_tries() -> None:
     shop = Shop()
     shop.note.poison["event-1"] = RuntimeError("taro@example.com is the matter")
     await shop.deliver(record(1, new=user(1)), record(2, new=user(2)))
-    assert shop.note.tried == ["event-1"] * TRIES + ["event-2"]
+    assert sorted(shop.note.tried) == ["event-1"] * TRIES + ["event-2"]
     assert shop.slept == pytest.approx([0.1, 0.2, 0.4, 0.8])
-    [line] = caplog.records
-    assert line.levelno == logging.ERROR
-    assert line.getMessage() == (
-        "passed: shard shard-1, sequence number 1, note failed: RuntimeError"
-    )
+    [letter] = shop.letters
+    assert letter.model_dump() == {
+        "stream": "arn:stream",
+        "shard": "shard-1",
+        "sequence_number": "1",
+        "event_id": "event-1",
+        "reaction": "note",
+        "error": "RuntimeError",
+        "attempts": TRIES,
+        "at": "2026-11-20T12:00:00.000Z",
+    }
+    given_up = shop.registry.get_sample_value("cartograph_dead_letters_total", {"reaction": "note"})
+    assert given_up == 1
 
 
 async def test_a_refused_transaction_is_poison_too() -> None:
@@ -154,19 +184,45 @@ async def test_a_store_that_is_away_loses_no_record() -> None:
     assert max(shop.slept) == 10
 
 
-async def test_a_row_that_breaks_its_form_is_passed_and_its_content_not_logged(
+async def test_a_row_that_breaks_its_form_becomes_a_dead_letter_without_its_content(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     shop = Shop()
     broken = {**row(user(1)), "createdAt": "secret"}
     await shop.deliver(record(1, new=broken), record(2, new=user(2)))
     assert shop.note.done == ["event-2"]
-    [line] = caplog.records
-    assert "sequence number 1" in line.getMessage()
-    assert "secret" not in caplog.text
+    [letter] = shop.letters
+    assert (letter.reaction, letter.sequence_number, letter.attempts) == ("reading", "1", 1)
+    assert "secret" not in caplog.text + repr(letter)
 
 
 async def test_rows_that_are_nobodys_business_reach_no_reaction() -> None:
     shop = Shop()
     await shop.deliver(record(1, new={PK: "t#USERNAME#x", "SK": "UNIQUE", "entity": "Unique"}))
     assert shop.note.tried == []
+    assert shop.published == []
+
+
+async def test_changes_are_published_in_order_before_they_are_reacted_to() -> None:
+    shop = Shop()
+    await shop.deliver(*(record(n, new=user(n)) for n in (1, 2, 3)))
+    assert [change.event_id for change in shop.published] == ["event-1", "event-2", "event-3"]
+    shop.refusals = [ServiceUnavailable("Not now.")] * 3
+    await shop.deliver(record(4, new=user(4)))
+    assert [change.event_id for change in shop.published][3:] == ["event-4"]
+    assert shop.note.done[-1] == "event-4"
+
+
+async def test_a_row_rewritten_for_its_keys_alone_is_told_to_nobody() -> None:
+    shop = Shop()
+    await shop.deliver(record(1, PRODUCT, PRODUCT))
+    assert shop.published == []
+    assert shop.note.done == ["event-1"]
+
+
+async def test_one_partition_does_not_wait_for_another() -> None:
+    shop = Shop()
+    shop.note.poison["event-1"] = RuntimeError()
+    await shop.deliver(record(1, new=user(1)), record(2, new=user(2)), record(3, new=user(1)))
+    assert shop.note.tried.index("event-2") < TRIES
+    assert shop.note.tried[-1] == "event-3"

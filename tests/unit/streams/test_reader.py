@@ -1,93 +1,17 @@
-import logging
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from datasources.errors import StoreError
 from streams.changes import Record
-from streams.leases import BEGINNING, LEASE, Leases, Position
-from streams.metrics import StreamMetrics
-from streams.patience import Patience
-from streams.reader import IDLE, NOT_YET, OTHERS, SOONEST, Reader, StreamReplaced
-from streams.source import ITERATOR_LASTS
+from streams.leases import LEASE, Position
+from streams.reader import IDLE, SOONEST, StreamReplaced
+from tests.unit.streams.following import Following, ticking
 from tests.unit.streams.scripted import (
-    NOW,
-    Memory,
     ScriptedShard,
-    ScriptedStream,
-    Time,
-    fault,
-    numbers,
     records,
 )
-
-
-@dataclass
-class Following:
-    """A reader of a scripted stream, what it delivered, and what was saved at that moment."""
-
-    shards: dict[str, ScriptedShard]
-    time: Time = field(default_factory=Time)
-    memory: Memory = field(default_factory=Memory)
-    delivered: list[tuple[str, int]] = field(default_factory=list)
-    saved_before: list[dict[str, Position]] = field(default_factory=list)
-    failure: Exception | None = None
-    resume: bool = True
-    exclusive: bool = False
-    owner: str = "one"
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-
-    def __post_init__(self) -> None:
-        self.stream = ScriptedStream(self.time, self.shards)
-        self.metrics = StreamMetrics(self.registry)
-
-    async def saved(self) -> dict[str, Position]:
-        """How far each shard is, as a new process would see it."""
-        leases = self.leases("somebody")
-        await leases.look()
-        rows = self.memory.rows.values()
-        positions = {row["shard"]: leases.position(row["shard"]) for row in rows}
-        return {shard: one for shard, one in positions.items() if one != BEGINNING}
-
-    def leases(self, owner: str) -> Leases:
-        return Leases(
-            self.memory.table, "arn", owner, lambda: NOW, lambda: self.time.now, self.resume
-        )
-
-    def number(self, name: str) -> float:
-        found = self.registry.get_sample_value(f"cartograph_{name}")
-        assert found is not None
-        return found
-
-    async def deliver(self, shard: str, page: Sequence[Record]) -> None:
-        self.saved_before.append(await self.saved())
-        if self.failure:
-            raise self.failure
-        self.delivered += [(shard, number) for number in numbers(page)]
-
-    async def until_delivered(self, count: int) -> None:
-        await self.time.run(self.reader().run(), lambda: len(self.delivered) >= count)
-
-    async def for_seconds(self, seconds: float) -> None:
-        end = self.time.now + seconds
-        await self.time.run(self.reader().run(), lambda: self.time.now >= end)
-
-    def reader(self, owner: str | None = None) -> Reader:
-        return Reader(
-            client=self.stream,
-            stream="arn",
-            leases=self.leases(owner or self.owner),
-            deliver=self.deliver,
-            patience=Patience(self.time.sleep, lambda _low, high: high),
-            metrics=self.metrics,
-            exclusive=self.exclusive,
-        )
-
-    def order(self) -> list[str]:
-        return list(dict.fromkeys(shard for shard, _ in self.delivered))
 
 
 def lineage() -> dict[str, ScriptedShard]:
@@ -197,72 +121,51 @@ async def test_a_page_whose_effects_are_not_there_comes_again() -> None:
     await following.until_delivered(4)
 
 
-async def test_an_expired_iterator_is_renewed_behind_the_last_record() -> None:
-    following = Following({"one": ScriptedShard(records(range(6)))})
-    following.stream.page = 3
-    following.stream.expired = {("one", 0), ("one", 3)}
-    await following.until_delivered(6)
-    assert following.delivered == [("one", number) for number in range(6)]
-    assert not following.stream.expired
-
-
-async def test_trimmed_records_are_reported_and_what_is_left_is_read(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    following = Following({"one": ScriptedShard(records(range(3)))})
-    await following.until_delivered(3)
-    following.shards["one"].records += records(range(3, 9))
-    following.shards["one"].trimmed = 6
-    await following.until_delivered(6)
-    assert following.delivered[3:] == [("one", 6), ("one", 7), ("one", 8)]
-    [line] = [entry for entry in caplog.records if "events lost" in entry.getMessage()]
-    assert line.levelno == logging.ERROR
-    assert "shard one" in line.getMessage()
-
-
-async def test_records_trimmed_under_an_iterator_are_reported(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    following = Following({"one": ScriptedShard(records(range(2)))})
-
-    async def trim(shard: str, page: Sequence[Record]) -> None:
-        following.delivered += [(shard, number) for number in numbers(page)]
-        if len(following.delivered) == 2:
-            following.shards[shard].records += records(range(2, 6))
-            following.shards[shard].trimmed = 4
-
-    reader = following.reader()
-    reader.deliver = trim
-    await following.time.run(reader.run(), lambda: len(following.delivered) == 4)
-    assert [number for _, number in following.delivered] == [0, 1, 4, 5]
-    assert "events lost: shard one no longer has what came behind 1" in caplog.text
-
-
-async def test_a_shard_that_is_gone_with_its_records_makes_way_for_its_children(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    following = Following(
-        {
-            "root": ScriptedShard(records(range(3))),
-            "child": ScriptedShard(records(range(10, 12)), parent="root"),
-        }
-    )
-    following.stream.faults["get_shard_iterator"] = [
-        following.stream.exceptions.ResourceNotFoundException({"Error": {}}, "Scripted")
-    ]
-    await following.until_delivered(2)
-    assert following.order() == ["child"]
-    assert "events lost" in caplog.text
-
-
-async def test_an_idle_shard_is_asked_once_a_second() -> None:
+async def test_an_idle_shard_is_asked_soon_and_then_once_a_second() -> None:
     following = Following({"one": ScriptedShard(), "two": ScriptedShard()})
     await following.for_seconds(30)
     for shard in ("one", "two"):
         asked = following.stream.times("get_records", shard)
-        assert 29 <= len(asked) <= 31
         gaps = [late - early for early, late in pairwise(asked)]
-        assert min(gaps) >= IDLE
+        assert gaps[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+        assert gaps[4:] == pytest.approx([IDLE] * len(gaps[4:]))
+        assert len(gaps) > 28
+
+
+async def test_a_nudge_has_an_idle_shard_asked_at_once_and_often_for_a_while() -> None:
+    following = Following({"one": ScriptedShard()})
+    reader, time = following.reader(), following.time
+    nudged: list[float] = []
+
+    def once_and_until_the_end() -> bool:
+        if time.now > 10.7 and not nudged:
+            nudged.append(time.now)
+            reader.nudge()
+        return time.now >= 20
+
+    running = asyncio.create_task(ticking(time, 0.3, 21))
+    await time.run(reader.run(), once_and_until_the_end)
+    running.cancel()
+    asked = following.stream.times("get_records", "one")
+    first = next(index for index, at in enumerate(asked) if at >= nudged[0])
+    assert asked[first] == pytest.approx(nudged[0])
+    gaps = [late - early for early, late in pairwise(asked[first:])]
+    assert gaps[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+
+
+async def test_nudges_without_end_do_not_become_requests_without_end() -> None:
+    following = Following({"one": ScriptedShard()})
+    reader, time = following.reader(), following.time
+
+    def always() -> bool:
+        reader.nudge()
+        return time.now >= 5
+
+    running = asyncio.create_task(ticking(time, 0.01, 6))
+    await time.run(reader.run(), always)
+    running.cancel()
+    asked = following.stream.times("get_records", "one")
+    assert min(late - early for early, late in pairwise(asked)) >= SOONEST - 1e-9
 
 
 async def test_while_records_come_there_is_no_pause() -> None:
@@ -272,30 +175,74 @@ async def test_while_records_come_there_is_no_pause() -> None:
     assert following.time.now == 0
 
 
-async def test_the_stream_is_described_at_most_once_a_second_however_many_pages() -> None:
-    following = Following({f"s{number}": ScriptedShard() for number in range(250)})
-    await following.for_seconds(60)
-    described = following.stream.times("describe_stream")
-    assert described[:3] == [0, 1, 2]
-    gaps = [late - early for early, late in pairwise(described)]
-    assert min(gaps) >= 1
-    assert len(following.stream.times("get_records", "s249")) > 10
+async def test_a_delivery_may_take_longer_than_a_lease() -> None:
+    following = Following({"one": ScriptedShard(records(range(2)))})
+    reader = following.reader()
+
+    async def slowly(shard: str, page: Sequence[Record]) -> None:
+        await following.time.sleep(10 * LEASE)
+        await following.deliver(shard, page)
+
+    reader.deliver = slowly
+    other = asyncio.create_task(following.reader("other").run())
+    await following.time.run(reader.run(), lambda: len(following.delivered) == 2)
+    other.cancel()
+    assert following.delivered == [("one", 0), ("one", 1)]
 
 
-@pytest.mark.parametrize("operation", ["describe_stream", "get_shard_iterator", "get_records"])
-async def test_throttling_is_waited_out_with_growing_pauses(operation: str) -> None:
-    following = Following({"one": ScriptedShard(records(range(3)))})
-    codes = ["LimitExceededException", "ThrottlingException", "InternalServerError"] * 4
-    following.stream.faults[operation] = [fault(code) for code in codes]
+async def test_records_that_come_again_are_dropped_and_the_checkpoint_does_not_go_back() -> None:
+    following = Following({"one": ScriptedShard(records([1, 2, 2, 1, 3, 2]))})
+    following.stream.page = 2
+    await following.for_seconds(2)
+    assert following.delivered == [("one", 1), ("one", 2), ("one", 3)]
+    assert await following.saved() == {"one": Position("3")}
+
+
+async def test_a_shard_begun_and_listed_no_more_is_told_to_be_lost_before_its_children() -> None:
+    following = Following({"root": ScriptedShard(records(range(3)))})
     await following.until_delivered(3)
-    of = None if operation == "describe_stream" else "one"
-    asked = following.stream.times(operation, of)
-    gaps = [late - early for early, late in pairwise(asked)][:12]
-    assert gaps == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10, 10, 10, 10])
+    del following.shards["root"]
+    following.shards["child"] = ScriptedShard(records([10]), parent="root")
+    await following.until_delivered(4)
+    assert following.order() == ["root", "child"]
+    assert following.number("events_lost_total") == 1
 
 
-async def test_what_the_store_refuses_ends_the_reader() -> None:
+async def test_losses_and_the_lag_are_measured() -> None:
     following = Following({"one": ScriptedShard(records(range(3)))})
-    following.stream.faults["get_records"] = [fault("AccessDeniedException")]
-    with pytest.raises(StoreError, match="AccessDenied"):
+    await following.until_delivered(3)
+    assert following.number("events_lost_total") == 0
+    following.shards["one"].records += records(range(3, 9))
+    following.shards["one"].trimmed = 6
+    following.time.now += 1
+    await following.until_delivered(6)
+    assert following.number("events_lost_total") == 1
+    following.metrics.lag("one", 9)
+    await following.for_seconds(2)
+    assert following.number("stream_lag_seconds") == 0
+
+
+async def test_the_lag_is_that_of_the_shard_that_is_furthest_behind() -> None:
+    following = Following({})
+    following.metrics.lag("one", 9)
+    following.metrics.lag("two", 0)
+    assert following.number("stream_lag_seconds") == 9
+    following.metrics.forget("one")
+    assert following.number("stream_lag_seconds") == 0
+
+
+async def test_a_stream_that_is_gone_is_told_by_name() -> None:
+    following = Following({"one": ScriptedShard(records(range(3)))})
+    await following.until_delivered(3)
+    following.stream.gone = True
+    following.shards.clear()
+    with pytest.raises(StreamReplaced):
         await following.for_seconds(5)
+
+
+async def test_a_stream_that_is_switched_off_is_read_to_its_end() -> None:
+    following = Following({"one": ScriptedShard(records(range(3)), closed=True)})
+    following.stream.status = "DISABLED"
+    with pytest.raises(StreamReplaced):
+        await following.for_seconds(5)
+    assert len(following.delivered) == 3
