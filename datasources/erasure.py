@@ -41,15 +41,28 @@ async def finish(table: Table, keys: Keys, user_id: str, now: datetime) -> int:
     async for order in _all(table, orders.of_user(keys, "erasure", user_id, None)):
         if not isinstance(order, Order) or order.shipping_address is None:
             continue
-        if order.status not in orders.FINISHED:
-            continue
-        try:
-            forgotten = orders.forget_address(keys, order, now)
-            await table.transact([forgotten], token=str(uuid.uuid4()))
-        except TransactionCancelled:
-            continue
-        removed += 1
+        if order.status in orders.FINISHED:
+            removed += await _forget(table, keys, order, now)
     return removed
+
+
+async def forget_if_erased(table: Table, keys: Keys, order: Order, now: datetime) -> None:
+    """Removes the address from a finished order whose customer was erased before it finished."""
+    key = keys.user(order.user_id)
+    row = (await table.batch_get([key], consistent=True)).get(key)
+    customer = None if row is None else from_row(row)
+    if isinstance(customer, User) and customer.status is UserStatus.DELETED:
+        await _forget(table, keys, order, now)
+
+
+async def _forget(table: Table, keys: Keys, order: Order, now: datetime) -> bool:
+    """Whether it was done: not to an order that has changed since it was read."""
+    forgotten = orders.forget_address(keys, order, now)
+    try:
+        await table.transact([forgotten], token=str(uuid.uuid4()))
+    except TransactionCancelled:
+        return False
+    return True
 
 
 async def _all(table: Table, listing: Listing) -> AsyncIterator[Item]:

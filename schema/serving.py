@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
+from math import ceil
 from types import FrameType
 
 import uvicorn
@@ -114,11 +115,11 @@ class _Server(uvicorn.Server):
             server.close()
         if self._drain:
             await self._until_forced(self._drain(), ENDING - GRACE)
-        self.config.timeout_graceful_shutdown = max(1, int(end - self._loop.time()))
-        if self.force_exit:
-            self._drop_all()
+        # Before the tasks of who does not read would be cancelled, and logged as failed.
+        dropping = self._loop.call_at(0 if self.force_exit else end - 1, self._drop_all)
+        self.config.timeout_graceful_shutdown = ceil(end - self._loop.time())
         await super().shutdown(sockets)
-        self._drop_all()
+        dropping.cancel()
 
     async def _until_forced(self, work: Awaitable[None], most: float) -> None:
         forced = asyncio.ensure_future(self._forced.wait())
@@ -131,5 +132,5 @@ class _Server(uvicorn.Server):
                 log.error("connections did not end in good order", exc_info=result)
 
     def _drop_all(self) -> None:
-        for connection in self.server_state.connections:
+        for connection in tuple(self.server_state.connections):
             connection.transport.abort()

@@ -8,9 +8,9 @@ import pytest
 
 from datasources.erasure import finish, finish_all
 from datasources.items import Address, Order, OrderStatus, UserStatus, from_row
-from streams.changes import Change, ChangeKind
 from streams.reactions.erasure import ErasureReaction
 from tests.support import items
+from tests.support.changes import change
 from tests.support.shop import TestShop
 
 ADDRESS = Address(
@@ -58,23 +58,38 @@ async def test_the_command_can_be_run_again(erased: TestShop) -> None:
 
 
 async def test_the_stream_does_the_same_when_a_user_is_erased(erased: TestShop) -> None:
-    before = items.user(0)
-    change = Change(
-        entity=type(ERASED),
-        kind=ChangeKind.UPDATED,
-        old=before,
-        new=ERASED,
-        event_id="1",
-        sequence_number="1",
-        occurred_at=LATER,
-        tenant=erased.tenant,
-    )
+    made = change(items.user(0), ERASED, tenant=erased.tenant)
     reaction = ErasureReaction(erased.table, lambda: LATER)
 
-    await reaction.react(change)
-    await reaction.react(change)
+    await reaction.react(made)
+    await reaction.react(made)
 
     assert (await stored(erased))["CANCELLED"].shipping_address is None
+
+
+async def test_an_order_that_finishes_after_the_erasure_loses_its_address(
+    erased: TestShop,
+) -> None:
+    reaction = ErasureReaction(erased.table, lambda: LATER)
+    orders = await stored(erased)
+    for status in ("SHIPPED", "DELIVERED"):
+        await reaction.react(change(orders["PAID"], orders[status], tenant=erased.tenant))
+
+    found = await stored(erased)
+    assert found["SHIPPED"].shipping_address == ADDRESS
+    assert found["DELIVERED"].shipping_address is None
+
+
+async def test_a_customer_who_is_there_keeps_the_address_of_a_finished_order(
+    shop: TestShop,
+) -> None:
+    order = items.order(0, status=OrderStatus.DELIVERED, shipping_address=ADDRESS)
+    await shop.put(items.user(0), order)
+
+    await ErasureReaction(shop.table, lambda: LATER).react(change(None, order, tenant=shop.tenant))
+
+    key = shop.keys.order(order.user_id, order.id)
+    assert from_row((await shop.table().batch_get([key], consistent=True))[key]) == order
 
 
 async def test_a_user_who_is_not_erased_keeps_everything(shop: TestShop) -> None:

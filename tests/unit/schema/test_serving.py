@@ -300,6 +300,22 @@ async def test_what_is_no_message_closes_the_socket(
 
 
 @on_uvloop
+async def test_who_breaks_the_rules_is_let_finish_what_it_sends(world: World) -> None:
+    """It would be reset in the middle of it, and might not see why."""
+    async with served(world) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(HANDSHAKE)
+        await within(reader.readuntil(b"\r\n\r\n"))
+        writer.write(frame(b"", opcode=3))
+        assert (await within(reader.read()))[:1] == b"\x88"
+        for _ in range(100):
+            writer.write(b"x" * 100_000)
+            await within(writer.drain())
+        writer.close()
+        await within(writer.wait_closed())
+
+
+@on_uvloop
 async def test_a_client_that_does_not_read_is_dropped_and_others_notice_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -423,9 +439,10 @@ async def test_sigterm_lets_running_requests_end(world: World) -> None:
 
 @on_uvloop
 async def test_clients_that_never_read_do_not_hold_up_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(connections, "UNREAD", 3_600.0)
+    monkeypatch.setattr(connections, "CLOSING", 3_600.0)
     monkeypatch.setattr(serving, "ENDING", 2)
     monkeypatch.setattr(serving, "GRACE", 1)
     async with served(world) as server, server.deaf(HANDSHAKE) as client:
@@ -443,6 +460,7 @@ async def test_clients_that_never_read_do_not_hold_up_the_end(
             server.stop()
             await within(server.task)
             await dropped(client)
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 @on_uvloop

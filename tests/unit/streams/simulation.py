@@ -35,6 +35,7 @@ from tests.unit.streams.virtual import VirtualLoop
 
 ITEMS = range(8)
 LONGEST_CALM = 90.0  # seconds until everything must be delivered once nothing goes wrong
+SETTLING = 10.0  # seconds
 LONGEST_END = 30.0  # seconds
 
 log = logging.getLogger("cartograph.streams")
@@ -110,6 +111,8 @@ class World:
                     f"never delivered, or not told to be lost: {sorted(self.missing())}"
                 )
             await asyncio.sleep(0.5)
+        # Late writes arrive, and what was lost meanwhile is taken again.
+        await asyncio.sleep(SETTLING)
 
     def look_after(self) -> None:
         """Passes on what has gone wrong in a process."""
