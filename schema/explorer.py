@@ -16,7 +16,8 @@ from starlette.types import Scope
 _NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 # Styles are 'unsafe-inline' because the Monaco editor writes <style> elements and style
-# attributes as it draws. GraphiQL's fonts and the editor's underlining are data: URLs.
+# attributes as it draws. GraphiQL's fonts and the editor's underlining are data: URLs. In
+# connect-src, 'self' is the websocket of this origin as well.
 _PAGE_POLICY: Final = (
     f"{_NOTHING}; script-src 'self'; worker-src 'self'; connect-src 'self'; "
     "style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:"
@@ -104,8 +105,7 @@ class Explorer:
     async def _config(self, request: Request) -> Response:
         own = _is_own_page(request)
         identities = [asdict(known) for known in self._identities() if own or not known.token]
-        content = {"identities": identities, "subscriptions": False}
-        return JSONResponse(content, headers=_headers(_NOTHING, cache="no-store"))
+        return JSONResponse({"identities": identities}, headers=_headers(_NOTHING, cache="no-store"))
 
 
 class _Assets(StaticFiles):

@@ -5,11 +5,11 @@ import './style.css';
 
 import { explorerPlugin } from '@graphiql/plugin-explorer';
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { examples } from './examples';
 import favicon from './favicon.svg';
-import { createFetcher } from './fetcher';
+import { createAccess } from './fetcher';
 import { type Config, IdentitySelect, loadConfig, rememberedIdentity } from './identity';
 
 const EXPLORER = explorerPlugin({ showAttribution: false });
@@ -18,7 +18,8 @@ const PLUGINS = [HISTORY_PLUGIN, EXPLORER];
 function App({ config }: { config: Config }) {
   const [identity, setIdentity] = useState(() => rememberedIdentity(config));
   // A new fetcher makes GraphiQL read the schema again, as the identity now chosen.
-  const fetcher = useMemo(() => createFetcher(identity), [identity]);
+  const { fetcher, close } = useMemo(() => createAccess(identity), [identity]);
+  useEffect(() => close, [close]);
   return (
     <>
       <header className="bar">

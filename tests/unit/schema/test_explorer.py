@@ -139,7 +139,6 @@ async def test_the_settings_list_who_may_be_called_as(client: httpx.AsyncClient)
             {"label": "Anonymous", "token": None},
             {"label": "Customer: 太郎 田中", "token": "eyJ.a.b"},
         ],
-        "subscriptions": False,
     }
 
 

@@ -1,4 +1,4 @@
-"""The processor over the real embedded store: ratings and counts are those of a recount."""
+"""The relay over the real embedded store: ratings and counts are those of a recount."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from streams.mail.language import Prices
 from streams.metrics import StreamMetrics
 from streams.outbox import Outbox
 from streams.patience import Patience
+from streams.reader import OTHERS
 from streams.relay import Relay
 from streams.tables import Tables
 from tests.support.items import category, product, review, user
@@ -99,14 +100,14 @@ class Shop:
         self.rows = TestShop(self.client, self.name, tenant=TENANT)
 
     @asynccontextmanager
-    async def processor(self) -> AsyncIterator[Watch]:
+    async def relaying(self) -> AsyncIterator[Watch]:
         """Runs within the block, and is cancelled at its end."""
         watch = Watch()
         async with self.relay(watch).running() as running:
             yield watch
             assert not running.done()
 
-    def relay(self, watch: Watch, *, name: str | None = None) -> Relay:
+    def relay(self, watch: Watch, *, name: str | None = None, exclusive: bool = False) -> Relay:
         tables = Tables(self.client, name or self.name)
         outbox = Outbox(now)
         sinks = Sinks(outbox, outbox, Prices("JPY", 0), low_stock=5)
@@ -120,13 +121,14 @@ class Shop:
             metrics=StreamMetrics(CollectorRegistry()),
             patience=Patience(asyncio.sleep, random.uniform),
             now=now,
+            exclusive=exclusive,
         )
 
     async def catch_up(self) -> list[Change]:
-        """Runs a processor until it has seen everything written so far, and returns that."""
+        """Runs a relay until it has seen everything written so far, and returns that."""
         last = user(1, id=uuid.uuid4().hex)
         await self.rows.put_rows([users.row(self.rows.keys, last)])
-        async with self.processor() as watch:
+        async with self.relaying() as watch:
             return await watch.until_written(last)
 
     async def items(self) -> list[Item]:
@@ -215,7 +217,7 @@ async def test_a_rating_is_no_edit_of_the_product(shop: Shop) -> None:
 async def test_what_a_killed_processor_had_begun_is_counted_once(shop: Shop) -> None:
     await shop.rows.put(category("books"), category("toys"), *PRODUCTS, *reviews(120))
     for enough in (20, 50, 1):
-        async with shop.processor() as watch:
+        async with shop.relaying() as watch:
             await watch.until_seen(enough)
     seen = await shop.catch_up()
 
@@ -226,7 +228,7 @@ async def test_what_a_killed_processor_had_begun_is_counted_once(shop: Shop) -> 
 
 async def test_a_processor_goes_on_where_the_last_one_was(shop: Shop) -> None:
     later = user(2)
-    async with shop.processor() as watch:
+    async with shop.relaying() as watch:
         await shop.rows.put(*PRODUCTS)
         await watch.until_seen(len(PRODUCTS))
         # Seen on a page of its own, so the page before is behind the checkpoint.
@@ -298,3 +300,35 @@ async def test_a_table_that_is_not_there_ends_the_relay(shop: Shop) -> None:
 async def test_a_table_without_a_stream_is_a_wrong_setting(shop: Shop) -> None:
     with pytest.raises(ConfigurationError, match="should have a stream"):
         await shop.relay(Watch(), name=f"{shop.name}-system").run()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LONGEST):
+        while not holds():  # noqa: ASYNC110 nothing announces it
+            await asyncio.sleep(0.05)
+
+
+async def test_a_table_that_is_made_anew_is_followed_again(shop: Shop) -> None:
+    async with shop.relaying() as watch:
+        await shop.rows.put(PRODUCTS[0])
+        await watch.until_written(PRODUCTS[0])
+        await shop.client.delete_table(TableName=shop.name)
+        await provision(shop.client, shop.name, TEMPLATE)
+        await shop.rows.put(PRODUCTS[1])
+        await watch.until_written(PRODUCTS[1])
+
+
+async def test_of_two_exclusive_relays_the_second_waits_for_the_first(shop: Shop) -> None:
+    ahead, behind = Watch(), Watch()
+    first, second = (shop.relay(watch, exclusive=True) for watch in (ahead, behind))
+    async with first.running():
+        await until(lambda: first.missing is None)
+        async with second.running():
+            await until(lambda: second.missing == OTHERS)
+            await shop.rows.put(PRODUCTS[0])
+            await ahead.until_written(PRODUCTS[0])
+            assert behind.seen == []
+    async with second.running():
+        await shop.rows.put(PRODUCTS[1])
+        await behind.until_written(PRODUCTS[1])
+        assert second.missing is None
