@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,16 +22,14 @@ from datasources.client import (
 )
 from settings import Settings
 from streams.broker import RedisJournal, RedisWriter, open_redis
-from streams.changes import Change
 from streams.consequences import Sinks, consequences
 from streams.dead_letters import LoggedDeadLetters, QueueDeadLetters
-from streams.journal import Journal, MemoryJournal
+from streams.journal import Journal, JournalWriter, MemoryJournal, NoJournal
 from streams.mail.language import Prices
 from streams.metrics import StreamMetrics
 from streams.nudges import Nudges
 from streams.outbox import Outbox
 from streams.patience import Patience
-from streams.processor import Publish
 from streams.relay import Relay
 from streams.sinks import EventSink, MailSink, SesMail, SnsEvents
 from streams.tables import Tables
@@ -68,7 +66,7 @@ async def open_feed(
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
             memory = MemoryJournal(now)
-            relay = await stack.enter_async_context(open_relay_(memory.append))
+            relay = await stack.enter_async_context(open_relay_(memory))
             await stack.enter_async_context(relay.running())
             yield Feed(memory, relay.nudge, lambda: relay.missing)
             return
@@ -77,8 +75,8 @@ async def open_feed(
         await stack.enter_async_context(_beside(journal.run()))
         wrote = Nudges(redis, settings.table, PATIENCE).send
         if settings.is_embedded:
-            writer = RedisWriter(redis, settings.table)
-            relay = await stack.enter_async_context(open_relay_(writer.append))
+            writer = RedisWriter(redis, settings.table, settings.tenants)
+            relay = await stack.enter_async_context(open_relay_(writer))
             await stack.enter_async_context(relay.running())
             wrote = relay.nudge
         yield Feed(journal, wrote, lambda: journal.missing)
@@ -93,11 +91,11 @@ async def open_processor(
     open_relay_ = partial(open_relay, settings, endpoint, client, Outbox(now), metrics)
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
-            yield await stack.enter_async_context(open_relay_(_nobody))
+            yield await stack.enter_async_context(open_relay_(NoJournal()))
             return
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
-        writer = RedisWriter(redis, settings.table)
-        relay = await stack.enter_async_context(open_relay_(writer.append))
+        writer = RedisWriter(redis, settings.table, settings.tenants)
+        relay = await stack.enter_async_context(open_relay_(writer))
         nudges = Nudges(redis, settings.table, PATIENCE)
         await stack.enter_async_context(_beside(nudges.run(relay.nudge)))
         yield relay
@@ -110,7 +108,7 @@ async def open_relay(
     client: DynamoDBClient,
     outbox: Outbox,
     metrics: StreamMetrics,
-    publish: Publish,
+    journal: JournalWriter,
 ) -> AsyncIterator[Relay]:
     tables = Tables(client, settings.table)
     async with AsyncExitStack() as stack:
@@ -121,7 +119,7 @@ async def open_relay(
             tables=tables,
             streams=streams,
             owner=uuid.uuid4().hex,
-            publish=publish,
+            journal=journal,
             reactions=consequences(tables, sinks, now) if settings.reactions else (),
             letters=letters or LoggedDeadLetters(),
             metrics=metrics,
@@ -160,10 +158,6 @@ async def open_letters(settings: Settings) -> AsyncIterator[QueueDeadLetters | N
 
 def _sink_endpoint(settings: Settings) -> Endpoint:
     return Endpoint(settings.region, settings.sink_endpoint)
-
-
-async def _nobody(_changes: Sequence[Change]) -> None:
-    """Publishes nothing."""
 
 
 @asynccontextmanager

@@ -85,12 +85,14 @@ class RedisWriter:
         self,
         redis: Redis,
         table: str,
+        tenants: Sequence[str],
         *,
         kept: timedelta = KEPT,
         new_epoch: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._redis = redis
         self._names = Names(table)
+        self._tenants = tenants
         self._kept = int(kept.total_seconds() * 1000)
         self._new_epoch = new_epoch
         self._append = redis.register_script(_APPEND)
@@ -120,6 +122,14 @@ class RedisWriter:
                 await pipeline.execute()
         except (RedisError, OSError) as error:
             raise ServiceUnavailable("The broker did not take the changes.") from error
+
+    async def lose(self) -> None:
+        """Followers hear of it with the next entry, or within seconds."""
+        try:
+            for tenant in self._tenants:
+                await _now(self._redis.hset(self._names.meta(tenant), "epoch", self._new_epoch()))
+        except (RedisError, OSError) as error:
+            raise ServiceUnavailable("The broker did not take the loss.") from error
 
 
 @dataclass

@@ -108,6 +108,26 @@ def before(tail: Position, lag: timedelta, now: datetime) -> Position:
     return min(tail, Position(tail.epoch, int((now - lag).timestamp() * 1000), 0))
 
 
+class JournalWriter(Protocol):
+    """What whoever reads the stream needs of it. Raises StoreError where it is away."""
+
+    async def append(self, changes: Sequence[Change]) -> None:
+        """Each once, however often it is given."""
+
+    async def lose(self) -> None:
+        """Changes are missing behind what was appended: a new epoch begins, in all tenants."""
+
+
+class NoJournal:
+    """For who reads the stream where nobody follows the changes."""
+
+    async def append(self, changes: Sequence[Change]) -> None:
+        """Nothing is kept."""
+
+    async def lose(self) -> None:
+        """Nothing was."""
+
+
 @dataclass
 class Listeners:
     """Who listens, by tenant."""
@@ -125,6 +145,10 @@ class Listeners:
     def lost(self, tenant: str) -> None:
         for listener in tuple(self._by_tenant[tenant]):
             listener.lost()
+
+    def all_lost(self) -> None:
+        for tenant in tuple(self._by_tenant):
+            self.lost(tenant)
 
 
 @dataclass
@@ -166,6 +190,7 @@ class MemoryJournal:
         self._kept = int(kept.total_seconds() * 1000)
         self._most_changes = most_changes
         self._most_bytes = most_bytes
+        self._new_epoch = new_epoch
         self._begin = Position(new_epoch(), self._milliseconds(), 0)
         self._logs: dict[str, _Log] = {}
         self._listeners = Listeners()
@@ -178,6 +203,11 @@ class MemoryJournal:
             log.add(entry)
             self._trim(log)
             self._listeners.heard(change.tenant, entry)
+
+    async def lose(self) -> None:
+        self._begin = Position(self._new_epoch(), self._milliseconds(), 0)
+        self._logs.clear()
+        self._listeners.all_lost()
 
     def tail(self, tenant: str, *, lag: timedelta = NO_LAG) -> Position:
         log = self._log(tenant)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from datasources.keys import PK
 from datasources.table import gather
 from streams.changes import Change, Record, read_change
 from streams.dead_letters import READING, TRIES, DeadLetter, DeadLetters
+from streams.journal import JournalWriter
 from streams.metrics import StreamMetrics
 from streams.patience import Patience
 from streams.reactions import Reaction
@@ -20,19 +21,16 @@ from streams.reactions import Reaction
 # Partitions whose records are reacted to side by side.
 ABREAST = 16
 
-Publish = Callable[[Sequence[Change]], Awaitable[None]]
-"""Appends changes to a journal, each once however often it is given. Raises StoreError."""
-
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """Of one stream, named by its ARN: changes are published, and each reaction has its try.
+    """Of one stream, named by its ARN: changes go into the journal, and each reaction has its try.
 
     Records of one partition are taken in their order, those of others meanwhile.
     """
 
     stream: str
-    publish: Publish
+    journal: JournalWriter
     reactions: Sequence[Reaction]
     letters: DeadLetters
     patience: Patience
@@ -47,7 +45,7 @@ class Processor:
             self.metrics.changes.labels(change.entity.__name__).inc()
         # Before the reactions: whoever follows the changes should not wait for a mail.
         shown = [change for _, change in changes if change.is_seen]
-        await self.patience.insist(lambda: self.publish(shown), "Journal")
+        await self.patience.insist(lambda: self.journal.append(shown), "Journal")
         abreast = asyncio.Semaphore(ABREAST)
         partitions = _by_partition(changes)
         if partitions:

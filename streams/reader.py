@@ -40,7 +40,8 @@ class StreamReplaced(CartographError):
 
 @dataclass
 class Reader:
-    """`stream` is an ARN. What `deliver` or the store's refusal raises ends the reader.
+    """`stream` is an ARN; `lost` is called where records are gone before they were read. What
+    `deliver` or the store's refusal raises ends the reader.
 
     Several readers share the shards as they come to be free. An `exclusive` one wants all of
     them, and of the exclusive ones only one at a time takes any.
@@ -52,6 +53,7 @@ class Reader:
     deliver: Deliver
     patience: Patience
     metrics: StreamMetrics
+    lost: Callable[[], Awaitable[None]]
     exclusive: bool = False
     _missing: str | None = field(default=NOT_YET, init=False)
     _source: Source = field(init=False)
@@ -63,7 +65,12 @@ class Reader:
 
     def __post_init__(self) -> None:
         self._source = Source(
-            self.client, self.stream, self.patience, self.metrics, self.leases.clock
+            self.client,
+            self.stream,
+            self.patience,
+            self.metrics,
+            self.leases.clock,
+            self.lost,
         )
 
     @property
@@ -93,8 +100,13 @@ class Reader:
             await self.patience.insist(self.leases.look, "Leases")
             if lease := await self._take(EVERY_SHARD):
                 return lease
-            self._missing = OTHERS
+            self._yield_to_others()
             await self.patience.sleep(LOOK)
+
+    def _yield_to_others(self) -> None:
+        if self._missing != OTHERS:
+            log.warning("%s", OTHERS)
+        self._missing = OTHERS
 
     async def _take(self, shard: str) -> Lease | None:
         if not self.leases.is_free(shard):
@@ -147,7 +159,10 @@ class Reader:
                 if not self.exclusive:
                     break
         left = [shard for shard in ready if shard.id not in self._nudges]
-        self._missing = OTHERS if self.exclusive and left else None
+        if self.exclusive and left:
+            self._yield_to_others()
+        else:
+            self._missing = None
 
     def _ready(self) -> list[Shard]:
         """Not followed here, and their parent is at its end, or so old that it is gone."""

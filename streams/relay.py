@@ -12,10 +12,11 @@ from datetime import datetime
 from datasources.client import CLIENT_ERRORS, StreamsClient, as_store_error
 from datasources.errors import ConfigurationError
 from streams.dead_letters import DeadLetters
+from streams.journal import JournalWriter
 from streams.leases import Leases
 from streams.metrics import StreamMetrics
 from streams.patience import Patience
-from streams.processor import Processor, Publish
+from streams.processor import Processor
 from streams.reactions import Reaction
 from streams.reader import NOT_YET, Reader, StreamReplaced
 from streams.tables import Tables
@@ -25,7 +26,8 @@ log = logging.getLogger("cartograph.streams")
 
 @dataclass(kw_only=True)
 class Relay:
-    """Reads the stream of a table, publishes its changes, and has the reactions follow them.
+    """Reads the stream of a table, writes its changes into a journal, and has the reactions
+    follow them.
 
     `owner` is an ID that no other process has. An `exclusive` relay reads every shard or none;
     others share them. Without `resume` it begins with what the stream has, whatever was read
@@ -35,7 +37,7 @@ class Relay:
     tables: Tables
     streams: StreamsClient
     owner: str
-    publish: Publish
+    journal: JournalWriter
     reactions: Sequence[Reaction]
     letters: DeadLetters
     metrics: StreamMetrics
@@ -52,8 +54,13 @@ class Relay:
         Raises ConfigurationError for a table without a stream, StoreError where the store
         refuses.
         """
+        before = None
         while True:
             stream = await self.patience.insist(self.stream, "Table")
+            if before not in {None, stream}:
+                # What was written between the two is in neither.
+                await self._lose()
+            before = stream
             self._reader = self._read(stream)
             try:
                 await self._reader.run()
@@ -95,10 +102,13 @@ class Relay:
             raise ConfigurationError(f"CARTOGRAPH_TABLE: table {name} should have a stream.")
         return answer["Table"]["LatestStreamArn"]
 
+    async def _lose(self) -> None:
+        await self.patience.insist(self.journal.lose, "Journal")
+
     def _read(self, stream: str) -> Reader:
         processor = Processor(
             stream,
-            self.publish,
+            self.journal,
             self.reactions,
             self.letters,
             self.patience,
@@ -106,7 +116,7 @@ class Relay:
             self.now,
         )
         leases = Leases(
-            self.tables.system,
+            self.tables.leases,
             stream,
             self.owner,
             self.now,
@@ -120,6 +130,7 @@ class Relay:
             deliver=processor.deliver,
             patience=self.patience,
             metrics=self.metrics,
+            lost=self._lose,
             exclusive=self.exclusive,
         )
 

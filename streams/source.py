@@ -41,13 +41,15 @@ class Iterator:
 
 @dataclass
 class Source:
-    """The stream of an ARN. `clock` gives monotonic seconds. Raises what does not pass."""
+    """The stream of an ARN. `clock` gives monotonic seconds; `lost` is called when records are
+    gone. Raises what does not pass."""
 
     client: StreamsClient
     stream: str
     patience: Patience
     metrics: StreamMetrics
     clock: Callable[[], float]
+    lost: Callable[[], Awaitable[None]]
     _listed_at: float | None = field(default=None, init=False)
 
     async def shards(self) -> tuple[list[Shard], bool]:
@@ -98,11 +100,11 @@ class Source:
                     Limit=RECORDS_A_PAGE,
                 )
             except errors.ResourceNotFoundException:
-                self._lost(shard, at)
+                await self._lose(shard, at)
                 break
             except (errors.ExpiredIteratorException, errors.TrimmedDataAccessException) as error:
                 if isinstance(error, errors.TrimmedDataAccessException):
-                    self._lost(shard, at)
+                    await self._lose(shard, at)
                     at = None
                 await self.patience.sleep(AGAIN)
                 iterator = await self.iterator(shard, at)
@@ -128,10 +130,10 @@ class Source:
                 **start,
             )
         except errors.ResourceNotFoundException:
-            self._lost(shard, at)
+            await self._lose(shard, at)
             return None
         except errors.TrimmedDataAccessException:
-            self._lost(shard, at)
+            await self._lose(shard, at)
             await self.patience.sleep(AGAIN)
             return await self.iterator(shard, None)
         token = answer.get("ShardIterator")
@@ -155,10 +157,11 @@ class Source:
 
         return await self.patience.insist(attempt, "Stream")
 
-    def _lost(self, shard: str, at: str | None) -> None:
+    async def _lose(self, shard: str, at: str | None) -> None:
         self.metrics.events_lost.inc()
         log.error(
             "events lost: shard %s no longer has what came behind %s; going on with what is there",
             shard,
             at or "its beginning",
         )
+        await self.lost()

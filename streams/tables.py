@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 SECONDS_A_CALL = 10.0
+SECONDS_A_LEASE_CALL = 3.0  # one that hangs should leave time for another before the lease is dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Tables:
     def system(self) -> Table:
         return self._open(self.system_name)
 
-    def _open(self, name: str) -> Table:
-        deadline = asyncio.get_running_loop().time() + SECONDS_A_CALL
+    def leases(self) -> Table:
+        return self._open(self.system_name, SECONDS_A_LEASE_CALL)
+
+    def _open(self, name: str, seconds: float = SECONDS_A_CALL) -> Table:
+        deadline = asyncio.get_running_loop().time() + seconds
         return Table(self.client, name, deadline, jitter=self.jitter)

@@ -62,10 +62,14 @@ class Watch:
     name: str = "watch"
     seen: list[Change] = field(default_factory=list)
     published: list[Change] = field(default_factory=list)
+    losses: int = 0
     one_more: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def publish(self, changes: Sequence[Change]) -> None:
+    async def append(self, changes: Sequence[Change]) -> None:
         self.published += changes
+
+    async def lose(self) -> None:
+        self.losses += 1
 
     async def react(self, change: Change) -> None:
         self.seen.append(change)
@@ -115,7 +119,7 @@ class Shop:
             tables=tables,
             streams=self.streams,
             owner=uuid.uuid4().hex,
-            publish=watch.publish,
+            journal=watch,
             reactions=[*consequences(tables, sinks, now), watch],
             letters=LoggedDeadLetters(),
             metrics=StreamMetrics(CollectorRegistry()),
@@ -316,6 +320,7 @@ async def test_a_table_that_is_made_anew_is_followed_again(shop: Shop) -> None:
         await provision(shop.client, shop.name, TEMPLATE)
         await shop.rows.put(PRODUCTS[1])
         await watch.until_written(PRODUCTS[1])
+        assert watch.losses == 1
 
 
 async def test_of_two_exclusive_relays_the_second_waits_for_the_first(shop: Shop) -> None:

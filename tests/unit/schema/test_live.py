@@ -435,7 +435,7 @@ async def test_a_cursor_from_before_a_restart_has_expired() -> None:
 async def test_a_journal_that_is_lost_ends_every_subscription_as_expired() -> None:
     rig = Rig()
     live = await rig.subscribe(PRODUCTS)
-    rig.journal._listeners.lost("t")
+    await rig.journal.lose()
     await settle()
     with pytest.raises(Refused) as refused:
         await anext(live)

@@ -32,6 +32,7 @@ class Following:
     delivered: list[tuple[str, int]] = field(default_factory=list)
     saved_before: list[dict[str, Position]] = field(default_factory=list)
     failure: Exception | None = None
+    losses: int = 0
     resume: bool = True
     exclusive: bool = False
     owner: str = "one"
@@ -65,6 +66,9 @@ class Following:
             raise self.failure
         self.delivered += [(shard, number) for number in numbers(page)]
 
+    async def lose(self) -> None:
+        self.losses += 1
+
     async def until_delivered(self, count: int) -> None:
         await self.time.run(self.reader().run(), lambda: len(self.delivered) >= count)
 
@@ -80,6 +84,7 @@ class Following:
             deliver=self.deliver,
             patience=Patience(self.time.sleep, lambda _low, high: high),
             metrics=self.metrics,
+            lost=self.lose,
             exclusive=self.exclusive,
         )
 

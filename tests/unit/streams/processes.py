@@ -77,9 +77,13 @@ class Owner:
             deliver=self.deliver,
             patience=Patience(self.sleep, self.draw("patience").uniform),
             metrics=self.world.metrics,
+            lost=self.lose,
             exclusive=self.world.exclusive,
         )
         self.task = self.world.loop.create_task(self.reader.run())
+
+    async def lose(self) -> None:
+        """What a journal makes of it is no part of this."""
 
     def draw(self, what: str) -> Random:
         """Of its own for each kind of thing, so that one does not disturb another's."""

@@ -157,6 +157,21 @@ async def test_a_lag_never_reaches_behind_what_is_kept() -> None:
     assert await since(journal, journal.tail("t", lag=timedelta(hours=2))) == made[2:]
 
 
+async def test_a_loss_begins_a_new_epoch_and_is_told_to_all() -> None:
+    journal, ears = MemoryJournal(Clock()), {tenant: Ear() for tenant in ("t", "u")}
+    for tenant, ear in ears.items():
+        journal.listen(tenant, ear)
+    await journal.append(some(2))
+    before = tail(journal)
+    await journal.lose()
+    assert [ear.losses for ear in ears.values()] == [1, 1]
+    with pytest.raises(CursorExpired):
+        await since(journal, before)
+    begin, made = tail(journal), some(2)
+    await journal.append(made)
+    assert await since(journal, begin) == made
+
+
 def test_a_position_is_read_back_from_its_text() -> None:
     position = Position("an-epoch", 1_795_341_014_521, 9)
     assert str(position) == "an-epoch.1795341014521-9"

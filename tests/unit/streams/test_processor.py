@@ -71,7 +71,7 @@ class Shop:
         self.registry = CollectorRegistry()
         self.processor = Processor(
             stream="arn:stream",
-            publish=self.publish,
+            journal=self,
             reactions=[*reactions, self.note],
             letters=self,
             patience=Patience(sleep, lambda _low, high: high),
@@ -79,10 +79,13 @@ class Shop:
             now=lambda: NOW,
         )
 
-    async def publish(self, changes: Sequence[Change]) -> None:
+    async def append(self, changes: Sequence[Change]) -> None:
         if self.refusals:
             raise self.refusals.pop()
         self.published += changes
+
+    async def lose(self) -> None:
+        raise AssertionError
 
     async def put(self, letter: DeadLetter) -> None:
         self.letters.append(letter)
