@@ -105,7 +105,9 @@ class Explorer:
     async def _config(self, request: Request) -> Response:
         own = _is_own_page(request)
         identities = [asdict(known) for known in self._identities() if own or not known.token]
-        return JSONResponse({"identities": identities}, headers=_headers(_NOTHING, cache="no-store"))
+        return JSONResponse(
+            {"identities": identities}, headers=_headers(_NOTHING, cache="no-store")
+        )
 
 
 class _Assets(StaticFiles):

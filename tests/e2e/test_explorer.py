@@ -1,11 +1,15 @@
 """GraphiQL in a real browser: Debian's Chromium, driven by Playwright."""
 
+import asyncio
+import json
 import os
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final
 
+import jwt
 import pytest
 from playwright.async_api import (
     ConsoleMessage,
@@ -14,9 +18,12 @@ from playwright.async_api import (
     Request,
     Response,
     Route,
+    WebSocket,
     async_playwright,
     expect,
 )
+
+from tests.e2e.support import Service
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 BUNDLE: Final = Path(__file__).parents[2] / "schema" / "graphiql" / "dist" / "index.html"
@@ -47,13 +54,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class Service(Protocol):
-    """A running Cartograph with the demo data."""
-
-    @property
-    def url(self) -> str: ...
-
-
 @pytest.fixture
 async def page(service: Service) -> AsyncIterator[Page]:
     """GraphiQL in an empty profile, its schema read and its editors drawn.
@@ -70,6 +70,10 @@ async def page(service: Service) -> AsyncIterator[Page]:
         if not request.url.startswith((f"{service.url}/", "data:")):
             foreign.append(request.url)
 
+    def note_socket(socket: WebSocket) -> None:
+        if socket.url != f"ws://127.0.0.1:{service.port}/graphql":
+            foreign.append(socket.url)
+
     def note_message(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             complaints.append(message.text)
@@ -81,7 +85,7 @@ async def page(service: Service) -> AsyncIterator[Page]:
         page = await browser.new_page(viewport={"width": 1600, "height": 900})
         page.set_default_timeout(PATIENCE)
         page.on("request", note_request)
-        page.on("websocket", lambda socket: foreign.append(socket.url))
+        page.on("websocket", note_socket)
         page.on("console", note_message)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(f"{service.url}/graphql")
@@ -129,22 +133,72 @@ async def open_tab(page: Page, operation: str) -> None:
     await page.get_by_role("tab", name=operation).click()
     # GraphiQL takes note of another text a moment later; what it stores is the sign of it.
     await page.wait_for_function(
-        "operation => localStorage.getItem('graphiql:query')?.includes(`query ${operation}`)",
+        "name => RegExp(`^(query|mutation|subscription) ${name}\\\\b`, 'm')"
+        ".test(localStorage.getItem('graphiql:query'))",
         arg=operation,
     )
 
 
+async def execute(page: Page) -> None:
+    await page.get_by_role("button", name="Execute query").click()
+
+
 async def run(page: Page, operation: str) -> Response:
     async with page.expect_response(runs(operation)) as response:
-        await page.get_by_role("button", name="Execute query").click()
+        await execute(page)
     return await response.value
+
+
+async def type_headers(page: Page, headers: dict[str, str]) -> None:
+    await page.get_by_role("button", name="Headers", exact=True).click()
+    await page.locator(".graphiql-editor:not(.hidden) .view-lines").last.click()
+    await page.keyboard.insert_text(json.dumps(headers))
+
+
+@dataclass
+class Subscribed:
+    """The websocket of a subscription, and with what it introduced itself."""
+
+    socket: WebSocket
+    introduction: dict[str, Any]
+
+
+async def subscribe(page: Page) -> Subscribed:
+    """Run the subscription of the open tab; it has been sent when this returns."""
+    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: sent.put_nowait(json.loads(frame)))
+
+    page.once("websocket", listen)
+    async with asyncio.timeout(PATIENCE / 1_000), page.expect_websocket() as opened:
+        await execute(page)
+        init, subscription = await sent.get(), await sent.get()
+    assert (init["type"], subscription["type"]) == ("connection_init", "subscribe")
+    return Subscribed(await opened.value, init["payload"])
+
+
+def restock(service: Service, staff: str) -> int:
+    """Put one more of some product in stock; returns how many there were."""
+    products = service.ask("{ products(first: 1) { nodes { id } } }")
+    answer = service.ask(
+        "mutation ($id: ID!) { adjustInventory(input: {productId: $id, delta: 1})"
+        " { product { inventory } } }",
+        staff,
+        id=products["data"]["products"]["nodes"][0]["id"],
+    )
+    after: int = answer["data"]["adjustInventory"]["product"]["inventory"]
+    return after - 1
 
 
 async def test_the_examples_stand_beside_the_explorer_plugin(page: Page) -> None:
     await expect(page).to_have_title("Cartograph")
     await expect(page.get_by_role("heading", name="Cartograph")).to_be_visible()
     await expect(page.get_by_role("tab")).to_have_text(
-        ["Storefront", "MyOrders", "CheapestFirst", "LatestOrders", "PageByPage"],
+        [
+            *("Storefront", "MyOrders", "CheapestFirst", "LatestOrders", "PageByPage"),
+            *("ProductChanges", "AdjustInventory"),
+        ],
         use_inner_text=True,
     )
     await expect(page.get_by_label("Call as").locator("option:checked")).to_have_text("Anonymous")
@@ -185,8 +239,10 @@ async def test_a_customer_reads_their_own_orders_and_is_remembered(page: Page) -
 
 
 async def test_every_example_runs_for_whom_it_is_meant(page: Page) -> None:
-    identities = {"MyOrders": "Customer", "LatestOrders": "Staff"}
-    for operation in await page.get_by_role("tab").all_inner_texts():
+    identities = {"MyOrders": "Customer", "LatestOrders": "Staff"}  # and for those after it
+    operations = await page.get_by_role("tab").all_inner_texts()
+    operations.remove("ProductChanges")  # has tests of its own
+    for operation in operations:
         if operation in identities:
             await call_as(page, identities[operation])
         await open_tab(page, operation)
@@ -195,6 +251,7 @@ async def test_every_example_runs_for_whom_it_is_meant(page: Page) -> None:
         assert response.status == 200
         assert "errors" not in body, operation
         assert all(value is not None for value in body["data"].values()), operation
+        assert '"userErrors":[{' not in await response.text(), operation
 
 
 async def test_an_authorization_header_typed_by_the_user_wins(page: Page) -> None:
@@ -203,8 +260,44 @@ async def test_an_authorization_header_typed_by_the_user_wins(page: Page) -> Non
 
     await call_as(page, "Customer")
     await page.route("**/graphql", answer_nothing)
-    await page.get_by_role("button", name="Headers", exact=True).click()
-    await page.locator(".graphiql-editor:not(.hidden) .view-lines").last.click()
-    await page.keyboard.insert_text('{"authorization": "Bearer typed"}')
+    await type_headers(page, {"authorization": "Bearer typed"})
     response = await run(page, "Storefront")
     assert await response.request.header_value("authorization") == "Bearer typed"
+
+
+async def test_a_subscription_shows_each_change_until_it_is_stopped(
+    page: Page, service: Service, staff: str
+) -> None:
+    await open_tab(page, "ProductChanges")
+    subscribed = await subscribe(page)
+    for _ in range(2):
+        before = restock(service, staff)
+        await expect(answer(page)).to_contain_text(f'"previousInventory": {before}')
+        await expect(answer(page)).to_contain_text(f'"inventory": {before + 1}')
+
+    async with subscribed.socket.expect_event("close"):
+        await page.get_by_role("button", name="Stop query").click()
+    await expect(page.get_by_role("button", name="Execute query")).to_be_visible()
+    await expect(answer(page)).to_contain_text('"kind": "UPDATED"')
+
+
+async def test_another_identity_ends_a_subscription_and_begins_the_next_as_itself(
+    page: Page,
+) -> None:
+    await open_tab(page, "ProductChanges")
+    anonymous = await subscribe(page)
+    assert anonymous.introduction == {"authorization": None, "tenant": None}
+
+    async with anonymous.socket.expect_event("close"):
+        await call_as(page, "Staff")
+    staff = await subscribe(page)
+    token = staff.introduction["authorization"].removeprefix("Bearer ")
+    assert jwt.decode(token, options={"verify_signature": False})["roles"] == ["staff"]
+
+
+async def test_the_service_closing_the_socket_is_shown(page: Page) -> None:
+    await open_tab(page, "ProductChanges")
+    await type_headers(page, {"Authorization": "Bearer typed", "X-Tenant": "default"})
+    await execute(page)
+    await expect(answer(page)).to_contain_text("closed with 4403: The token is malformed.")
+    await expect(page.get_by_role("button", name="Execute query")).to_be_visible()

@@ -1,29 +1,39 @@
-import { createGraphiQLFetcher, type Fetcher } from '@graphiql/toolkit';
-import { type Client, createClient } from 'graphql-ws';
+import { createGraphiQLFetcher, type Fetcher, type Observable } from '@graphiql/toolkit';
+import { type ExecutionResult, getOperationAST } from 'graphql';
+import { createClient, type Sink } from 'graphql-ws';
 import type { Identity } from './identity';
 
 /** How GraphiQL reaches the service as one identity; `close` ends its subscription, if one runs. */
 export type Access = { fetcher: Fetcher; close: () => void };
 
 export function createAccess(identity: Identity): Access {
-  let latest: Client | undefined; // GraphiQL runs one operation at a time
+  const overHttp = createGraphiQLFetcher({
+    url: '/graphql',
+    enableIncrementalDelivery: false,
+    fetch: (input, init) => fetch(input, { ...init, headers: headersAs(identity, init?.headers) }),
+  });
+  let unsubscribe = () => {}; // GraphiQL runs one subscription at a time
   return {
     fetcher(params, options) {
-      latest = createSocket(headersAs(identity, options?.headers));
-      return createGraphiQLFetcher({
-        url: '/graphql',
-        enableIncrementalDelivery: false,
-        fetch: (input, init) =>
-          fetch(input, { ...init, headers: headersAs(identity, init?.headers) }),
-        wsClient: latest,
-      })(params, options);
+      const document = options?.documentAST;
+      const operation = document && getOperationAST(document, params.operationName);
+      if (operation?.operation !== 'subscription') return overHttp(params, options);
+      const socket = createSocket(headersAs(identity, options?.headers));
+      const subscribe = (sink: Sink<ExecutionResult>) => {
+        unsubscribe = socket.subscribe(params, {
+          ...sink,
+          error: (error) => sink.error(error instanceof CloseEvent ? explain(error) : error),
+        });
+        return { unsubscribe };
+      };
+      return { subscribe } as Observable<ExecutionResult>;
     },
-    close: () => void latest?.dispose(),
+    close: () => unsubscribe(),
   };
 }
 
-/** A websocket for one subscription, opened by it alone and closed with it. */
-function createSocket(headers: Headers): Client {
+/** A websocket that the first subscription opens, and the end of the last closes. */
+function createSocket(headers: Headers) {
   return createClient({
     url: `${location.origin.replace(/^http/, 'ws')}/graphql`,
     connectionParams: {
@@ -33,6 +43,10 @@ function createSocket(headers: Headers): Client {
     // From 4000 on a code is the service's own word, which another attempt would hear again.
     shouldRetry: (event) => event instanceof CloseEvent && event.code < 4000,
   });
+}
+
+function explain({ code, reason }: CloseEvent) {
+  return { message: `The websocket was closed with ${code}: ${reason || 'no reason given'}` };
 }
 
 /** Headers that the user typed go before what the identity would send. */
