@@ -13,7 +13,7 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test bench lint format graphiql schema lock clean explorer
+.PHONY: serve test bench bench-live lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
@@ -25,6 +25,9 @@ test: ## run every test; TESTS= chooses some
 
 bench: .venv/installed ## measure orders a second, and what an order costs
 	$(BIN)/python -m bench.orders
+
+bench-live: .venv/installed ## measure how fast changes reach subscribers, and at what cost
+	$(BIN)/python -m bench.live
 
 lint: .venv/installed-dev ## check style, types and the templates
 	$(BIN)/ruff check .

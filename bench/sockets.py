@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -17,6 +18,7 @@ from bench.service import HOST
 Heard = Callable[[bytes], None]
 
 _EVENT = b'{"id":"events","type":"next","payload":'
+_TEXT = 0x81  # a frame that is a whole message
 _PONG = {"type": "pong"}
 _SSE_EVENT = re.compile(rb"event: (\w+)\ndata: (.*)\n\n")
 
@@ -35,8 +37,7 @@ class _Connection(asyncio.Protocol):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 for mypy
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(f"connection lost: {exc}")
@@ -44,6 +45,7 @@ class _Connection(asyncio.Protocol):
     def _fail(self, why: str) -> None:
         if not self.lost.done():
             self.lost.set_exception(Lost(why))
+            self.lost.exception()  # whether or not somebody waits for it
 
     def close(self) -> None:
         self.lost.cancel()
@@ -56,8 +58,9 @@ class Socket(_Connection):
     def __init__(self, heard: Heard) -> None:
         super().__init__(heard)
         loop = asyncio.get_running_loop()
-        self._open = False
+        self._upgraded: asyncio.Future[None] = loop.create_future()
         self._acknowledged: asyncio.Future[None] = loop.create_future()
+        self._names = map(str, itertools.count())
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     @classmethod
@@ -72,6 +75,7 @@ class Socket(_Connection):
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
             b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
         )
+        await socket._upgraded
         payload = {"authorization": f"Bearer {token}"} if token else {}
         socket._send({"type": "connection_init", "payload": payload})
         await socket._acknowledged
@@ -82,7 +86,7 @@ class Socket(_Connection):
 
     async def ask(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
         """The data of a query or mutation."""
-        name = str(len(self._answers))
+        name = next(self._names)
         self._answers[name] = asyncio.get_running_loop().create_future()
         self._ask(name, query, variables or {})
         answer = await self._answers[name]
@@ -97,17 +101,26 @@ class Socket(_Connection):
 
     def _send(self, message: dict[str, Any]) -> None:
         text = orjson.dumps(message)
+        size = len(text)
+        length = bytes([128 + size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
         # Masked with zeros, which leaves it as it is.
-        self._transport.write(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text)
+        self._transport.write(bytes([_TEXT]) + length + bytes(4) + text)
+
+    def _fail(self, why: str) -> None:
+        super()._fail(why)
+        pending: list[asyncio.Future[Any]] = [self._upgraded, self._acknowledged]
+        for waiting in (*pending, *self._answers.values()):
+            if not waiting.done():
+                waiting.set_exception(Lost(why))
 
     def data_received(self, data: bytes) -> None:
         unread = self._unread + data if self._unread else data
-        if not self._open:
+        if not self._upgraded.done():
             head, end, unread = unread.partition(b"\r\n\r\n")
             if not end:
                 self._unread = head
                 return
-            self._open = True
+            self._upgraded.set_result(None)
         start = 0
         while len(unread) >= start + 4:
             length, body = unread[start + 1], start + 2
@@ -115,8 +128,11 @@ class Socket(_Connection):
                 length, body = int.from_bytes(unread[body : body + 2], "big"), body + 2
             if len(unread) < body + length:
                 break
-            start = body + length
-            self._take(unread[body:start])
+            is_text, start = unread[start] == _TEXT, body + length
+            if is_text:
+                self._take(unread[body:start])
+            else:
+                self._fail(f"closed: {unread[body + 2 : start].decode()}")
         self._unread = unread[start:]
 
     def _take(self, message: bytes) -> None:
@@ -130,9 +146,9 @@ class Socket(_Connection):
             case "ping":
                 self._send(_PONG)
             case "next":
-                self._answers[told["id"]].set_result(told["payload"])
-            case "complete" if told["id"] in self._answers:
-                pass
+                self._answers.pop(told["id"]).set_result(told["payload"])
+            case "complete" if told["id"] != "events":
+                pass  # after its answer
             case _:
                 self._fail(message.decode())
 

@@ -21,7 +21,7 @@ from datasources.client import (
     open_streams_client,
 )
 from settings import Settings
-from streams.broker import RedisJournal, RedisWriter, open_redis
+from streams.broker import open_redis
 from streams.consequences import Sinks, consequences
 from streams.dead_letters import LoggedDeadLetters, QueueDeadLetters
 from streams.journal import Journal, JournalWriter, MemoryJournal, NoJournal
@@ -30,6 +30,8 @@ from streams.metrics import StreamMetrics
 from streams.nudges import Nudges
 from streams.outbox import Outbox
 from streams.patience import Patience
+from streams.redis_journal import RedisJournal
+from streams.redis_writer import RedisWriter
 from streams.relay import Relay
 from streams.sinks import EventSink, MailSink, SesMail, SnsEvents
 from streams.tables import Tables

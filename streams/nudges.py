@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 
 from streams.patience import Patience
 
+_SECONDS_TO_SEND = 2.0  # after which it would be of no use
+
 log = logging.getLogger("cartograph.streams")
 
 
@@ -33,7 +35,8 @@ class Nudges:
 
     async def _send(self) -> None:
         try:
-            await self._redis.publish(self._channel, b"")
+            async with asyncio.timeout(_SECONDS_TO_SEND):
+                await self._redis.publish(self._channel, b"")
         except (RedisError, OSError) as error:
             log.debug("nudge not sent: %s", type(error).__name__)
 

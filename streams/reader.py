@@ -19,7 +19,7 @@ from streams.metrics import StreamMetrics
 from streams.patience import Patience
 from streams.source import TICK, Shard, Source
 
-SOONEST = 0.1  # seconds after an empty answer; doubles with each
+SOONEST = 0.05  # seconds after an empty answer; doubles with each
 IDLE = 1.0  # seconds, what that comes to
 LOOK = 1.0  # seconds, between two looks for free shards
 TICKS_BETWEEN_LISTINGS = 15

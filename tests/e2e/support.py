@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from resolvers.tokens import mint
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds; the machine may be busy, and install the embedded store meanwhile
@@ -86,6 +89,14 @@ class Service:
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()
 
+    def signed(self, sub: str, *, staff: bool = False, lifetime: int = 3_600) -> str:
+        """A token good for `lifetime` seconds, without a command run for it."""
+        secret = self.environment.get("CARTOGRAPH_JWT_SECRET")
+        if secret is None:
+            kept = Path(self.environment["XDG_STATE_HOME"]) / "cartograph" / "jwt-secret"
+            secret = kept.read_text(encoding="utf-8").strip()
+        return mint(secret, sub=sub, staff=staff, tenant=None, now=time.time, lifetime=lifetime)
+
     def ask(self, query: str, token: str | None = None, **variables: Any) -> dict[str, Any]:
         """The answer to a query, whether or not it has errors."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -98,29 +109,60 @@ class Service:
     def get(self, path: str, **headers: str) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", headers=headers)
 
+    def metric(self, name: str) -> float:
+        """One without labels."""
+        families = text_string_to_metric_families(self.get("/metrics").text)
+        (family,) = (each for each in families if each.name == name)
+        return family.samples[0].value
+
 
 @contextmanager
 def serving(environment: dict[str, str], *arguments: str) -> Iterator[Service]:
     """A service on a free port that is ready; ended afterwards as a supervisor would end it,
     unless it has ended already."""
+    with started(environment, *arguments) as service:
+        until(lambda: _is_ready(service))
+        yield service
+
+
+@contextmanager
+def started(environment: dict[str, str], *arguments: str) -> Iterator[Service]:
+    """The same, ready or not."""
+    said: list[str] = []
+    running = _running(("serve", "--port", "0", *arguments), environment, " Serving http://", said)
+    with running as (process, line):
+        address = line.split()[2].removesuffix("/graphql")
+        yield Service(address, environment, process, said)
+
+
+@contextmanager
+def processing(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A processor that follows the table; ended afterwards as a service is."""
+    with _running(("process",), environment, " Following ", []) as (process, _line):
+        yield process
+
+
+@contextmanager
+def _running(
+    arguments: tuple[str, ...], environment: dict[str, str], sign: str, said: list[str]
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command that goes on, and the line by which it says that it does; `said` grows with what
+    it writes to stderr."""
     process = subprocess.Popen(  # noqa: S603 the command is ours
-        command("serve", "--port", "0", *arguments),
+        command(*arguments),
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    said: list[str] = []
-    told = threading.Event()  # where it serves, or that it will not
-    address: list[str] = []
+    told = threading.Event()  # the sign, or that there will be none
 
     def listen() -> None:
         assert process.stderr
         for line in process.stderr:
             said.append(line)
-            if " Serving http://" in line:
-                address.append(line.split()[2].removesuffix("/graphql"))
+            if sign in line:
                 told.set()
         told.set()
 
@@ -128,9 +170,9 @@ def serving(environment: dict[str, str], *arguments: str) -> Iterator[Service]:
     reader.start()
     try:
         told.wait(PATIENCE)
-        assert address, f"the service did not start:\n{''.join(said)}"
-        _until_ready(process, address[0], said)
-        yield Service(address[0], environment, process, said)
+        signs = [line for line in said if sign in line]
+        assert signs, f"it did not start:\n{''.join(said)}"
+        yield process, signs[0]
     finally:
         ended = process.poll() is not None
         process.terminate()
@@ -139,14 +181,17 @@ def serving(environment: dict[str, str], *arguments: str) -> Iterator[Service]:
     assert ended or exit_code == 0, f"exit code {exit_code}:\n{''.join(said)}"
 
 
-def _until_ready(process: subprocess.Popen[str], url: str, said: list[str]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the service ended:\n{''.join(said)}"
-        try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
+def _is_ready(service: Service) -> bool:
+    assert service.process.poll() is None, f"the service ended:\n{''.join(service.said)}"
+    try:
+        return service.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def until(is_so: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Waits for what another process is to bring about, and does not tell."""
+    deadline = time.monotonic() + patience
+    while not is_so():
+        assert time.monotonic() < deadline, "it has not come about"
         time.sleep(0.05)
-    raise AssertionError(f"the service is not ready:\n{''.join(said)}")

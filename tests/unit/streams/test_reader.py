@@ -127,7 +127,7 @@ async def test_an_idle_shard_is_asked_soon_and_then_once_a_second() -> None:
     for shard in ("one", "two"):
         asked = following.stream.times("get_records", shard)
         gaps = [late - early for early, late in pairwise(asked)]
-        assert gaps[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+        assert gaps[:4] == pytest.approx([SOONEST * 2**n for n in range(4)])
         assert gaps[4:] == pytest.approx([IDLE] * len(gaps[4:]))
         assert len(gaps) > 28
 
@@ -150,7 +150,7 @@ async def test_a_nudge_has_an_idle_shard_asked_at_once_and_often_for_a_while() -
     first = next(index for index, at in enumerate(asked) if at >= nudged[0])
     assert asked[first] == pytest.approx(nudged[0])
     gaps = [late - early for early, late in pairwise(asked[first:])]
-    assert gaps[:4] == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert gaps[:4] == pytest.approx([SOONEST * 2**n for n in range(4)])
 
 
 async def test_nudges_without_end_do_not_become_requests_without_end() -> None:
