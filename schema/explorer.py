@@ -13,6 +13,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from schema.pages import HARDENING, is_of_this_machine
+
 _NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 # Styles are 'unsafe-inline' because the Monaco editor writes <style> elements and style
@@ -23,13 +25,6 @@ _PAGE_POLICY: Final = (
     "style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:"
 )
 
-_HARDENING: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-
 # The host's own table of types may lack a font or, on Windows, call scripts plain text.
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -37,8 +32,6 @@ _MEDIA_TYPES: Final = {
     ".svg": "image/svg+xml",
     ".ttf": "font/ttf",
 }
-
-_THIS_MACHINE: Final = frozenset(("localhost", "127.0.0.1", "::1"))
 
 _NOT_BUILT: Final = """\
 <!doctype html>
@@ -130,8 +123,8 @@ class _Assets(StaticFiles):
 def _is_own_page(request: Request) -> bool:
     """Whether the page of this service asks, on this machine: tokens are for it alone. Another
     origin says so in Origin, and a name that was rebound to this machine stands in Host."""
-    return "origin" not in request.headers and request.url.hostname in _THIS_MACHINE
+    return "origin" not in request.headers and is_of_this_machine(request)
 
 
 def _headers(policy: str, *, cache: str) -> dict[str, str]:
-    return {**_HARDENING, "Content-Security-Policy": policy, "Cache-Control": cache}
+    return {**HARDENING, "Content-Security-Policy": policy, "Cache-Control": cache}

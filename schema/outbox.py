@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from datasources.keys import timestamp
+from schema.pages import HARDENING, is_of_this_machine
 from streams.outbox import Entry, Outbox
 from streams.sinks import Event, Mail
 
@@ -22,16 +23,10 @@ _HEADERS: Final = {
         "default-src 'none'; style-src 'unsafe-inline'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
+    **HARDENING,
     "Cache-Control": "no-store",
     "Vary": "Accept",
 }
-
-# Another page's script could reach this machine under a name of its own (DNS rebinding).
-_THIS_MACHINE: Final = frozenset(("localhost", "127.0.0.1", "::1"))
 
 _PAGE: Final = """\
 <!doctype html>
@@ -93,7 +88,7 @@ class OutboxPage:
         return [Route(PATH, self._show)]
 
     async def _show(self, request: Request) -> Response:
-        if request.url.hostname not in _THIS_MACHINE:
+        if not is_of_this_machine(request):
             return Response("This page is for this machine alone.", 403, headers=_HEADERS)
         content = {
             "mails": [_shown(entry) for entry in self._outbox.mails],

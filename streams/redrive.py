@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import Any
 
-from datasources.client import CLIENT_ERRORS, StreamsClient, as_store_error
+from datasources.client import StreamsClient
 from datasources.errors import StoreError
 from streams.changes import Record, read_change
 from streams.dead_letters import READING, DeadLetter, Message, QueueDeadLetters
 from streams.patience import Patience
 from streams.reactions import Reaction
+from streams.source import SHARDS_A_PAGE, ask
 
 Report = Callable[[str], None]
 
-SHARDS_A_PAGE = 100
 _EMPTY_PAGES = 5  # GetRecords may give an empty page before the record that was asked for
 _RECORDS_KEPT = 100
 _PAUSE = 1.0  # seconds, between two calls of DescribeStream
@@ -163,7 +163,8 @@ class Redrive:
         errors = self.client.exceptions
         absent = (errors.TrimmedDataAccessException, errors.ResourceNotFoundException)
         try:
-            found = await self._call(
+            found = await ask(
+                self.patience,
                 self.client.get_shard_iterator,
                 absent,
                 StreamArn=letter.stream,
@@ -177,8 +178,8 @@ class Redrive:
                     return None
                 if page:
                     await self.patience.sleep(_PAUSE)
-                answer = await self._call(
-                    self.client.get_records, absent, ShardIterator=iterator, Limit=1
+                answer = await ask(
+                    self.patience, self.client.get_records, absent, ShardIterator=iterator, Limit=1
                 )
                 for record in answer["Records"]:
                     return record if record["eventID"] == letter.event_id else None
@@ -204,7 +205,8 @@ class Redrive:
         start: dict[str, Any] = {}
         while True:
             try:
-                answer = await self._call(
+                answer = await ask(
+                    self.patience,
                     self.client.describe_stream,
                     absent,
                     StreamArn=stream,
@@ -220,24 +222,6 @@ class Redrive:
                 return shards
             start = {"ExclusiveStartShardId": last}
             await self.patience.sleep(_PAUSE)
-
-    async def _call(
-        self,
-        method: Callable[..., Awaitable[dict[str, Any]]],
-        answers: tuple[type[Exception], ...],
-        **parameters: Any,
-    ) -> dict[str, Any]:
-        """What the API answers, tried until it does; `answers` are errors that are one."""
-
-        async def attempt() -> dict[str, Any]:
-            try:
-                return await method(**parameters)
-            except answers:
-                raise
-            except CLIENT_ERRORS as error:
-                raise as_store_error(error) from error
-
-        return await self.patience.insist(attempt, "Stream")
 
 
 def _table(stream: str) -> str:

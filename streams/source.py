@@ -39,6 +39,25 @@ class Iterator:
     made: float
 
 
+async def ask(
+    patience: Patience,
+    method: Callable[..., Awaitable[dict[str, Any]]],
+    answers: tuple[type[Exception], ...],
+    **parameters: Any,
+) -> dict[str, Any]:
+    """What the API answers, tried until it does; `answers` are errors that are one."""
+
+    async def attempt() -> dict[str, Any]:
+        try:
+            return await method(**parameters)
+        except answers:
+            raise
+        except CLIENT_ERRORS as error:
+            raise as_store_error(error) from error
+
+    return await patience.insist(attempt, "Stream")
+
+
 @dataclass
 class Source:
     """The stream of an ARN. `clock` gives monotonic seconds; `lost` is called when records are
@@ -58,7 +77,8 @@ class Source:
         shards: list[Shard] = []
         start: dict[str, Any] = {}
         while True:
-            answer = await self._call(
+            answer = await ask(
+                self.patience,
                 self._describe,
                 (self.client.exceptions.ResourceNotFoundException,),
                 StreamArn=self.stream,
@@ -89,7 +109,8 @@ class Source:
         while iterator is not None:
             asked = self.clock()
             try:
-                answer = await self._call(
+                answer = await ask(
+                    self.patience,
                     self.client.get_records,
                     (
                         errors.ExpiredIteratorException,
@@ -122,7 +143,8 @@ class Source:
             else {"ShardIteratorType": "TRIM_HORIZON"}
         )
         try:
-            answer = await self._call(
+            answer = await ask(
+                self.patience,
                 self.client.get_shard_iterator,
                 (errors.TrimmedDataAccessException, errors.ResourceNotFoundException),
                 StreamArn=self.stream,
@@ -138,24 +160,6 @@ class Source:
             return await self.iterator(shard, None)
         token = answer.get("ShardIterator")
         return Iterator(token, asked) if token else None
-
-    async def _call(
-        self,
-        method: Callable[..., Awaitable[dict[str, Any]]],
-        answers: tuple[type[Exception], ...] = (),
-        **parameters: Any,
-    ) -> dict[str, Any]:
-        """What the API answers, tried until it does; `answers` are errors that are one."""
-
-        async def attempt() -> dict[str, Any]:
-            try:
-                return await method(**parameters)
-            except answers:
-                raise
-            except CLIENT_ERRORS as error:
-                raise as_store_error(error) from error
-
-        return await self.patience.insist(attempt, "Stream")
 
     async def _lose(self, shard: str, at: str | None) -> None:
         self.metrics.events_lost.inc()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from datasources.items import Item
 from streams.changes import Change, ChangeKind
+from streams.journal import Entry
 from tests.support.items import NOW
 
 _numbers = itertools.count(1)
@@ -33,3 +35,21 @@ def change(old: Item | None, new: Item | None, *, tenant: str = "t", size: int =
         tenant=tenant,
         size=size,
     )
+
+
+@dataclass(eq=False)
+class Ear:
+    """Listens to a journal."""
+
+    entries: list[Entry] = field(default_factory=list)
+    losses: int = 0
+
+    def heard(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def lost(self) -> None:
+        self.losses += 1
+
+    @property
+    def changes(self) -> list[Change]:
+        return [entry.change for entry in self.entries]

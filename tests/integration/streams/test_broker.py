@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,14 +15,14 @@ from datasources.errors import ServiceUnavailable
 from datasources.items import Item
 from streams.broker import Names, dump, load, open_redis
 from streams.changes import Change
-from streams.journal import CursorExpired, Entry, Position
+from streams.journal import CursorExpired, Position
 from streams.nudges import Nudges
 from streams.patience import Patience
 from streams.redis_journal import RedisJournal
 from streams.redis_writer import RedisWriter
 from tests.support import items
 from tests.support.broker import Broker, broker, needs_redis
-from tests.support.changes import change
+from tests.support.changes import Ear, change
 
 pytestmark = needs_redis
 
@@ -41,22 +40,6 @@ def server(tmp_path: Path) -> Iterator[Broker]:
 async def redis(server: Broker) -> AsyncIterator[Redis]:
     async with open_redis(server.url) as client:
         yield client
-
-
-@dataclass(eq=False)
-class Ear:
-    entries: list[Entry] = field(default_factory=list)
-    losses: int = 0
-
-    def heard(self, entry: Entry) -> None:
-        self.entries.append(entry)
-
-    def lost(self) -> None:
-        self.losses += 1
-
-    @property
-    def changes(self) -> list[Change]:
-        return [entry.change for entry in self.entries]
 
 
 @asynccontextmanager

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
 
 from streams.changes import Change
-from streams.journal import CursorExpired, Entry, MemoryJournal, Position
+from streams.journal import CursorExpired, MemoryJournal, Position
 from tests.support import items
-from tests.support.changes import change
+from tests.support.changes import Ear, change
 from tests.support.items import NOW
 
 
@@ -22,18 +22,6 @@ class Clock:
 
     def pass_(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-@dataclass(eq=False)
-class Ear:
-    entries: list[Entry] = field(default_factory=list)
-    losses: int = 0
-
-    def heard(self, entry: Entry) -> None:
-        self.entries.append(entry)
-
-    def lost(self) -> None:
-        self.losses += 1
 
 
 def some(count: int, *, size: int = 0) -> list[Change]:
