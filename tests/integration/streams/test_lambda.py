@@ -141,7 +141,9 @@ class Account:
         """What the functions were sent so far, and what they answered."""
         if not self.seen.exists():
             return []
-        return [tuple(json.loads(line)) for line in self.seen.read_text().splitlines()]
+        # The last line may still be in the making.
+        whole, _, _ = self.seen.read_text().rpartition("\n")
+        return [tuple(json.loads(line)) for line in whole.splitlines()]
 
     async def until_sent(self, item_id: str) -> None:
         """Until the mapping has sent the record of this item."""
