@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 from composition.store import now
 from datasources.client import (
     Endpoint,
-    open_ses_client,
-    open_sns_client,
     open_sqs_client,
     open_streams_client,
 )
 from settings import Settings
 from streams.broker import open_redis
-from streams.consequences import Sinks, consequences
+from streams.consequences import consequences, open_sinks
 from streams.dead_letters import LoggedDeadLetters, QueueDeadLetters
 from streams.journal import Journal, JournalWriter, MemoryJournal, NoJournal
 from streams.mail.language import Prices
@@ -33,7 +31,6 @@ from streams.patience import Patience
 from streams.redis_journal import RedisJournal
 from streams.redis_writer import RedisWriter
 from streams.relay import Relay
-from streams.sinks import EventSink, MailSink, SesMail, SnsEvents
 from streams.tables import Tables
 
 if TYPE_CHECKING:
@@ -115,7 +112,15 @@ async def open_relay(
     tables = Tables(client, settings.table)
     async with AsyncExitStack() as stack:
         streams = await stack.enter_async_context(open_streams_client(endpoint))
-        sinks = await stack.enter_async_context(open_sinks(settings, outbox))
+        opening = open_sinks(
+            _sink_endpoint(settings),
+            outbox,
+            mail_from=settings.mail_from,
+            events_topic=settings.events_topic,
+            prices=Prices(settings.currency, settings.currency_scale),
+            low_stock=settings.low_stock,
+        )
+        sinks = await stack.enter_async_context(opening)
         letters = await stack.enter_async_context(open_letters(settings))
         yield Relay(
             tables=tables,
@@ -130,22 +135,6 @@ async def open_relay(
             exclusive=settings.is_embedded or settings.redis_url is None,
             resume=not settings.is_embedded,
         )
-
-
-@asynccontextmanager
-async def open_sinks(settings: Settings, outbox: Outbox) -> AsyncIterator[Sinks]:
-    """The sinks of AWS that are set, and the outbox in place of the others."""
-    async with AsyncExitStack() as stack:
-        mails: MailSink = outbox
-        events: EventSink = outbox
-        if settings.mail_from is not None:
-            ses = await stack.enter_async_context(open_ses_client(_sink_endpoint(settings)))
-            mails = SesMail(ses, settings.mail_from)
-        if settings.events_topic is not None:
-            sns = await stack.enter_async_context(open_sns_client(_sink_endpoint(settings)))
-            events = SnsEvents(sns, settings.events_topic)
-        prices = Prices(settings.currency, settings.currency_scale)
-        yield Sinks(mails, events, prices, settings.low_stock)
 
 
 @asynccontextmanager

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from datasources.client import Endpoint, open_ses_client, open_sns_client
 from streams.mail.language import Prices
 from streams.mail.renderer import Renderer
+from streams.outbox import Outbox
 from streams.reactions import Reaction, TableReaction, product_counts, ratings
 from streams.reactions.erasure import ErasureReaction
 from streams.reactions.mail import mail
 from streams.reactions.notifications import notifications
 from streams.reactions.purchases import PurchaseReaction
-from streams.sinks import EventSink, MailSink
+from streams.sinks import EventSink, MailSink, SesMail, SnsEvents
 from streams.tables import Tables
 
 
@@ -27,6 +30,28 @@ class Sinks:
     events: EventSink
     prices: Prices
     low_stock: int
+
+
+@asynccontextmanager
+async def open_sinks(
+    endpoint: Endpoint,
+    outbox: Outbox,
+    *,
+    mail_from: str | None,
+    events_topic: str | None,
+    prices: Prices,
+    low_stock: int,
+) -> AsyncIterator[Sinks]:
+    """SES where there is a sender, SNS where there is a topic, and the outbox in their place."""
+    mails: MailSink = outbox
+    events: EventSink = outbox
+    async with AsyncExitStack() as stack:
+        if mail_from is not None:
+            mails = SesMail(await stack.enter_async_context(open_ses_client(endpoint)), mail_from)
+        if events_topic is not None:
+            client = await stack.enter_async_context(open_sns_client(endpoint))
+            events = SnsEvents(client, events_topic)
+        yield Sinks(mails, events, prices, low_stock)
 
 
 def consequences(

@@ -27,14 +27,12 @@ from typing import Any, Protocol
 from datasources.client import (
     Endpoint,
     open_client,
-    open_ses_client,
-    open_sns_client,
     open_sqs_client,
 )
 from datasources.currencies import scale_of
 from datasources.errors import ConfigurationError, StoreError
 from streams.changes import Change, Record, read_change
-from streams.consequences import Sinks, consequences
+from streams.consequences import consequences, open_sinks
 from streams.dead_letters import (
     READING,
     TRIES,
@@ -47,7 +45,6 @@ from streams.mail.language import Prices
 from streams.outbox import Outbox
 from streams.patience import Patience
 from streams.reactions import Reaction
-from streams.sinks import EventSink, MailSink, SesMail, SnsEvents
 from streams.tables import Tables
 
 # Kept of the function's time, so that what is done is told before it ends.
@@ -194,24 +191,19 @@ async def _open(configuration: Configuration) -> BatchFollower:
     tables = Tables(
         await stack.enter_async_context(open_client(configuration.store)), configuration.table
     )
-    outbox = Outbox(_now)
-    mails: MailSink = outbox
-    events: EventSink = outbox
+    opening = open_sinks(
+        sinks,
+        Outbox(_now),
+        mail_from=configuration.mail_from,
+        events_topic=configuration.events_topic,
+        prices=configuration.prices,
+        low_stock=configuration.low_stock,
+    )
+    reactions = consequences(tables, await stack.enter_async_context(opening), _now)
     letters: DeadLetters = LoggedDeadLetters()
-    if sender := configuration.mail_from:
-        mails = SesMail(await stack.enter_async_context(open_ses_client(sinks)), sender)
-    if topic := configuration.events_topic:
-        events = SnsEvents(await stack.enter_async_context(open_sns_client(sinks)), topic)
     if queue := configuration.dead_letter_queue:
         letters = QueueDeadLetters(await stack.enter_async_context(open_sqs_client(sinks)), queue)
-    return BatchFollower(
-        consequences(
-            tables, Sinks(mails, events, configuration.prices, configuration.low_stock), _now
-        ),
-        letters,
-        Patience(asyncio.sleep, random.uniform),
-        _now,
-    )
+    return BatchFollower(reactions, letters, Patience(asyncio.sleep, random.uniform), _now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,15 +121,21 @@ async def hears_anew(listener: Peer, writer: Peer, product: str) -> bool:
     for _ in range(2):
         fresh, _stock = await stock(listener, product)
         await listener.subscribe(CHANGES, id=product, after=fresh)
-        added = await add_one(writer, product)
-        try:
-            while inventory(await listener.event()) < added:
-                pass
-        except Ended as end:
-            assert end.codes == ["CURSOR_EXPIRED"]
-        else:
+        if await hears(listener, await add_one(writer, product)):
             return True
     return False
+
+
+async def hears(listener: Peer, added: int) -> bool:
+    """Whether the last change comes, or else word that the cursor has expired."""
+    try:
+        while inventory(await listener.event()) < added:
+            pass
+    except Ended as end:
+        if end.codes != ["CURSOR_EXPIRED"]:
+            raise
+        return False
+    return True
 
 
 async def expired_by_loss(running: Fleet, kept: Path | None) -> None:
