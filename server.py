@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -18,6 +19,7 @@ import aiohttp
 import uvloop
 from jwt.warnings import InsecureKeyLengthWarning
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
 
 import settings as configuration
 from composition.app import compose
@@ -39,6 +41,7 @@ from datasources.provision import check, provision
 from datasources.recount import recount as recount_all
 from datasources.seed.generate import generate
 from datasources.seed.load import load
+from schema.app import probes
 from schema.build import export_sdl
 from schema.explorer import Explorer
 from schema.serving import address, is_loopback, listen, serve_app
@@ -99,11 +102,13 @@ async def process(settings: Settings, arguments: argparse.Namespace) -> None:
             "CARTOGRAPH_STORE: should not be embedded here: the service that starts that store "
             "processes its events itself."
         )
+    listener = None if arguments.port is None else listen(arguments.host, arguments.port)
+    registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
         endpoint = await stack.enter_async_context(open_endpoint(settings, say))
         client = await stack.enter_async_context(open_client(endpoint))
         await check(client, settings.table, TEMPLATE)
-        opening = open_processor(settings, endpoint, client, StreamMetrics(CollectorRegistry()))
+        opening = open_processor(settings, endpoint, client, StreamMetrics(registry))
         relay = await stack.enter_async_context(opening)
         if arguments.redrive:
             letters = await stack.enter_async_context(open_letters(settings))
@@ -111,11 +116,32 @@ async def process(settings: Settings, arguments: argparse.Namespace) -> None:
         if settings.redis_url is None:
             say("CARTOGRAPH_REDIS_URL is not set: changes are reacted to, and told to nobody")
         following = await stack.enter_async_context(relay.running())
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, following.cancel)
         say(f"Following the changes of table {settings.table}")
-        with suppress(asyncio.CancelledError):
-            await following
+        if listener is None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, following.cancel)
+            with suppress(asyncio.CancelledError):
+                await following
+        else:
+            await watch(relay, following, registry, listener)
     return None
+
+
+async def watch(
+    relay: Relay,
+    following: asyncio.Task[None],
+    registry: CollectorRegistry,
+    listener: socket.socket,
+) -> None:
+    """Answers probes and scrapers until told to end; raises what ends the following."""
+
+    async def missing() -> str | None:
+        return relay.missing
+
+    say(f"Answering probes on http://{address(listener)}")
+    app = Starlette(routes=probes(missing, registry))
+    answering = asyncio.create_task(serve_app(app, listener))
+    await asyncio.wait({answering, following}, return_when=asyncio.FIRST_COMPLETED)
+    await (following if following.done() else answering)
 
 
 async def redrive(settings: Settings, relay: Relay, letters: QueueDeadLetters | None) -> None:
@@ -243,6 +269,10 @@ def parser() -> argparse.ArgumentParser:
         )
     command.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same data")
     command = add("process", process, "Follows the table's stream, for all that serve.")
+    command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    command.add_argument(
+        "--port", type=port, help="where /healthz, /readyz and /metrics are; without it nowhere"
+    )
     command.add_argument(
         "--redrive", action="store_true", help="takes dead letters up again instead, and ends"
     )

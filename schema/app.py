@@ -32,24 +32,10 @@ def build_app(
     registry: CollectorRegistry,
     allowed_origins: Sequence[str],
 ) -> Starlette:
-    async def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "up"})
-
-    async def readyz(_request: Request) -> Response:
-        missing = await readiness()
-        if missing is None:
-            return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "not ready", "reason": missing}, 503)
-
-    async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint.handle, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", sockets.handle),
-        Route("/healthz", healthz),
-        Route("/readyz", readyz),
-        Route("/metrics", metrics),
+        *probes(readiness, registry),
     ]
     for pages in (explorer, outbox):
         if pages:
@@ -67,3 +53,21 @@ def build_app(
             )
         )
     return Starlette(routes=routes, middleware=middleware)
+
+
+def probes(readiness: Readiness, registry: CollectorRegistry) -> list[BaseRoute]:
+    """`/healthz`, `/readyz` and `/metrics`, of whatever kind of process."""
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "up"})
+
+    async def readyz(_request: Request) -> Response:
+        missing = await readiness()
+        if missing is None:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready", "reason": missing}, 503)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -163,8 +163,10 @@ def _require_kept(after: Position, known: Mapping[bytes, bytes], page: Sequence[
     if text_of(known.get(b"epoch", b"")) != after.epoch:
         raise CursorExpired
     trimmed = Position.at(after.epoch, text_of(known.get(b"trimmed", b"0-0")))
-    gone_whole = not page and after < Position.at(after.epoch, _last(known))
-    if after < trimmed or gone_whole:
+    last = Position.at(after.epoch, _last(known))
+    gone_whole = not page and after < last
+    # Behind the last there is a position only where the server came back with older data.
+    if after < trimmed or gone_whole or after > last:
         raise CursorExpired
 
 

@@ -136,9 +136,13 @@ def started(environment: dict[str, str], *arguments: str) -> Iterator[Service]:
 
 
 @contextmanager
-def processing(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A processor that follows the table; ended afterwards as a service is."""
-    with _running(("process",), environment, " Following ", []) as (process, _line):
+def processing(
+    environment: dict[str, str], *arguments: str, said: list[str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A processor that follows the table; ended afterwards as a service is. `said` grows with
+    what it writes to stderr."""
+    heard = [] if said is None else said
+    with _running(("process", *arguments), environment, " Following ", heard) as (process, _line):
         yield process
 
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
+from datasources.client import Endpoint, open_client, open_sqs_client, open_streams_client
 from datasources.embedded import embedded_store
+from datasources.keys import Keys
+from datasources.table import Table
+from datasources.writes import PRESENT, Update
+from streams.dead_letters import DeadLetter, QueueDeadLetters
 from tests.e2e.support import (
-    PATIENCE,
-    ROOT,
     Service,
-    command,
     elsewhere,
     environment,
     one_line,
+    processing,
     run,
     serving,
+    until,
 )
 from tests.integration.conftest import CACHE, REGION
+from tests.support.broker import broker, needs_redis
 
 SIGN_UP = "mutation($input: CreateUserInput!) { createUser(input: $input) { userErrors { code } } }"
 REVIEW = "mutation($input: AddReviewInput!) { addReview(input: $input) { userErrors { code } } }"
@@ -50,13 +56,6 @@ def rating(service: Service, product: str) -> list[int]:
     return histogram
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_over_the_embedded_store_a_rating_follows_a_review(service: Service) -> None:
     product, expected = rate(service, stars=2)
 
@@ -71,25 +70,99 @@ async def store() -> AsyncIterator[str]:
         yield url
 
 
-async def test_a_processor_follows_another_store_and_ends_when_told(
+@needs_redis
+async def test_a_processor_follows_another_store_for_a_service_and_ends_when_told(
     store: str, tmp_path: Path
 ) -> None:
-    settings = elsewhere(tmp_path, store, JWT_SECRET="a secret of thirty-two bytes or more")
-    counts = ["--users", "2", "--products", "2", "--orders", "2", "--reviews", "2"]
-    run("table", environment=settings)
-    run("seed", *counts, environment=settings)
-    processor = subprocess.Popen(  # noqa: S603, ASYNC220 the command is ours
-        command("process"), cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        with serving(settings) as service:
+    with broker(tmp_path / "redis") as redis:
+        settings = filled(tmp_path, store, REDIS_URL=redis.url)
+        said: list[str] = []
+        with processing(settings, "--port", "0", said=said), serving(settings) as service:
             product, expected = rate(service, stars=5)
             until(lambda: rating(service, product) == expected)
-    finally:
-        processor.terminate()
-        exit_code = processor.wait(PATIENCE)
+            [line] = [line for line in said if "probes" in line]
+            assert_probes_answer(line.split()[-1])
 
-    assert exit_code == 0
+
+def assert_probes_answer(url: str) -> None:
+    assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
+    scraped = httpx.get(f"{url}/metrics").text
+    assert 'cartograph_changes_total{entity="Review"} 3.0' in scraped  # of them 2 were loaded
+
+
+def filled(folder: Path, store: str, **more: str) -> dict[str, str]:
+    """The settings of a shop with a little in it."""
+    settings = elsewhere(folder, store, JWT_SECRET="a secret of thirty-two bytes or more", **more)
+    counts = ["--users", "2", "--products", "2", "--orders", "2", "--reviews", "2"]
+    for arguments in (["table"], ["seed", *counts]):
+        assert run(*arguments, environment=settings).returncode == 0
+    return settings
+
+
+@pytest.fixture
+async def endpoint(store: str) -> Endpoint:
+    return Endpoint(REGION, store, local=True)
+
+
+async def test_wrong_counts_are_reported_and_mended_on_request(
+    store: str, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    settings = filled(tmp_path, store)
+    assert run("recount", environment=settings).returncode == 0
+    async with open_client(endpoint) as client:
+        table = Table(client, "cartograph", asyncio.get_running_loop().time() + 60)
+        key = Keys("default", 4).category("electronics")
+        wrong = Update(key, "ADD #count :by", {"#count": "productCount"}, {":by": 7}, PRESENT)
+        await table.transact([wrong], token=uuid.uuid4().hex)
+
+    found = run("recount", environment=settings)
+    assert found.returncode == 1
+    assert "electronics" in found.stderr
+    assert run("recount", "--mend", environment=settings).returncode == 0
+    assert run("recount", environment=settings).returncode == 0
+
+
+async def test_dead_letters_are_taken_up_again_by_command(
+    store: str, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    settings = filled(tmp_path, store)
+    line = one_line(run("process", "--redrive", environment=settings))
+    assert "CARTOGRAPH_DEAD_LETTER_QUEUE" in line
+    async with (
+        open_client(endpoint) as client,
+        open_streams_client(endpoint) as streams,
+        open_sqs_client(endpoint) as sqs,
+    ):
+        queue = (await sqs.create_queue(QueueName="letters"))["QueueUrl"]  # type: ignore[attr-defined]
+        table = (await client.describe_table(TableName="cartograph"))["Table"]
+        stream = table["LatestStreamArn"]
+        listed = (await streams.describe_stream(StreamArn=stream))["StreamDescription"]
+        shard = listed["Shards"][0]["ShardId"]
+        begin = await streams.get_shard_iterator(
+            StreamArn=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+        )
+        read = await streams.get_records(ShardIterator=begin["ShardIterator"], Limit=1)
+        record = read["Records"][0]
+        letter = DeadLetter(
+            stream=stream,
+            shard=shard,
+            sequence_number=record["dynamodb"]["SequenceNumber"],
+            event_id=record["eventID"],
+            reaction="mail",
+            error="RuntimeError",
+            attempts=5,
+            at=datetime.now(UTC),
+        )
+        await QueueDeadLetters(sqs, queue).put(letter)
+
+    settings |= {
+        "CARTOGRAPH_DEAD_LETTER_QUEUE": queue,
+        "CARTOGRAPH_SINK_ENDPOINT": store,
+    }
+    first, second = (run("process", "--redrive", environment=settings) for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "1 done" in first.stderr
+    assert "0 done" in second.stderr
 
 
 def test_the_embedded_store_has_no_processor_beside_its_service(tmp_path: Path) -> None:
