@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from datasources.errors import BadUserInput, InvalidCursor
+from datasources.errors import BadUserInput, InvalidCursor, ServiceUnavailable
 from datasources.items import Item, Order, Product, Review
 from resolvers import global_ids
 from resolvers.context import Context
@@ -105,16 +105,22 @@ class ReviewTopic:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a subscription asks for: a topic, and from where on; None: from now."""
+    """What a subscription asks for: a topic, and from where on; None: from now, which is where
+    the journal's tail was when it was asked for."""
 
     topic: Topic
     after: Position | None
+    tail: Position
     tenant: str
     journal: Journal
 
     def __aiter__(self) -> Follower:
-        """The entries of the topic from now on, until they are closed."""
-        return Follower(self.journal, self.tenant, self.topic.concerns)
+        """The entries of the topic, as a subscription of its own would get them."""
+        return self.follow(self.after or self.tail)
+
+    def follow(self, after: Position) -> Follower:
+        """The entries of the topic behind a position."""
+        return Follower(self.journal, self.tenant, self.topic.concerns, after)
 
 
 async def watch_orders(context: Context, order_id: str | None, after: str | None) -> Watch:
@@ -154,7 +160,11 @@ async def watch_reviews(context: Context, product_id: str, after: str | None) ->
 
 
 def _watch(context: Context, topic: Topic, after: Position | None) -> Watch:
-    return Watch(topic, after, context.principal.tenant, context.shop.journal)
+    journal, tenant = context.shop.journal, context.principal.tenant
+    tail = journal.tail(tenant)
+    if tail is None:
+        raise ServiceUnavailable("The changes cannot be followed yet; try again in a moment.")
+    return Watch(topic, after, tail, tenant, journal)
 
 
 def _position(context: Context, after: str | None) -> Position | None:

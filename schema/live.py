@@ -15,18 +15,19 @@ from typing import Any
 import orjson
 from graphql import GraphQLError
 
-from datasources.errors import CartographError, ServiceUnavailable
+from datasources.errors import CartographError
 from datasources.table import gather
 from resolvers.changes import Watch
 from resolvers.context import Shop
 from resolvers.principal import ObservedPrincipal, Principal
 from schema.errors import refusal, told
 from schema.operation import Executor, Operation, Refused
-from streams.follower import MOST_WAITING, FellBehind
-from streams.journal import CursorExpired, Entry, Position
+from streams.journal import Entry, Position
 
 # Answers kept for those who come back together, as after a restart, and ask for the same.
 _KEPT_ANSWERS = 256
+MOST_WAITING = 256
+_TURN = 32  # events
 
 
 class Live:
@@ -43,9 +44,6 @@ class Live:
         """To be closed by the caller. Raises Refused for what the caller may not have."""
         context = self._shop.operation(principal, request_id, writes=False)
         watch = await self._executor.watch(operation, context)
-        tail = self._shop.journal.tail(principal.tenant)
-        if tail is None:
-            raise _refused(ServiceUnavailable("The changes cannot be followed yet; try again."))
         cursor = watch.after and context.seal_position(watch.after)
         key = (_sharing(operation, cursor), principal.tenant, principal.is_staff, watch.topic)
         group = self._groups.get(key)
@@ -53,7 +51,7 @@ class Live:
             group = Group(self._executor, self._shop, operation, watch, request_id)
             self._groups[key] = group
             group.when_closed(lambda: self._forget(key, group))
-        return Subscription(group, principal, watch.after, tail)
+        return Subscription(group, principal, watch)
 
     def _forget(self, key: Hashable, group: Group) -> None:
         if self._groups.get(key) is group:
@@ -72,19 +70,17 @@ class Subscription(AsyncIterator[bytes]):
     wait. Raises Refused where it ends with errors.
     """
 
-    def __init__(
-        self, group: Group, principal: Principal, after: Position | None, tail: Position
-    ) -> None:
+    def __init__(self, group: Group, principal: Principal, watch: Watch) -> None:
         self.principal = principal
         self._group = group
-        self._last = tail if after is None else after
+        self._last = watch.after or watch.tail
         self._waiting: deque[tuple[Position, bytes]] = deque()
         self._failure: Refused | None = None
         self._woken = asyncio.Event()
-        self._missed = None if after is None else group.missed(self, after)
+        self._missed = group.missed(self, watch.after) if watch.after else None
         group.enter(self)
-        if after is None:
-            group.join(self, behind=tail)
+        if self._missed is None:
+            group.join(self, behind=watch.tail)
 
     async def __anext__(self) -> bytes:
         if self._missed is not None:
@@ -112,26 +108,15 @@ class Subscription(AsyncIterator[bytes]):
     def push(self, position: Position, payload: bytes) -> None:
         """Never waits: who does not keep up goes, and the others notice nothing."""
         if len(self._waiting) >= MOST_WAITING:
-            self.fail(FellBehind())
+            self.fail(self._group.fell_behind(self._last))
         elif self._failure is None:
             self._waiting.append((position, payload))
             self._woken.set()
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, failure: Refused) -> None:
         """Ends it at once: what waits comes again to who resumes."""
         self._waiting.clear()
-        if isinstance(error, FellBehind):
-            cursor = self._group.cursor(self._last)
-            self._failure = Refused(
-                refusal(
-                    "SLOW_CONSUMER",
-                    "More events wait than are kept for one subscription: subscribe again with "
-                    "the last cursor seen as `after`.",
-                    cursor=cursor,
-                )
-            )
-        else:
-            self._failure = _refused(error)
+        self._failure = failure
         self._group.leave(self)
         self._woken.set()
 
@@ -151,8 +136,8 @@ class Group:
         # Who is live, and what each has been told up to.
         self._live: dict[Subscription, Position] = {}
         self._answers: OrderedDict[Position, bytes | None] = OrderedDict()
-        self._failure: Exception | None = None
-        self._follower = aiter(watch)
+        self._failure: Refused | None = None
+        self._follower = watch.follow(watch.tail)
         self._following = asyncio.create_task(self._follow())
 
     # Who is in it.
@@ -180,8 +165,16 @@ class Group:
             self._follower.close()
             self._following.cancel()
 
-    def cursor(self, position: Position) -> str:
-        return self._shop.change_cursor(self._watch.tenant, position)
+    def fell_behind(self, last: Position) -> Refused:
+        """The end of who got no further than a position."""
+        return Refused(
+            refusal(
+                "SLOW_CONSUMER",
+                "More events wait than are kept for one subscription: subscribe again with the "
+                "last cursor seen as `after`.",
+                cursor=self._shop.change_cursor(self._watch.tenant, last),
+            )
+        )
 
     # What has been missed.
 
@@ -190,26 +183,17 @@ class Group:
     ) -> AsyncGenerator[tuple[Position, bytes]]:
         """The events behind a position; with the last of them the member joins, and nothing
         falls between. Raises CursorExpired and ServiceUnavailable."""
-        journal, tenant = self._watch.journal, self._watch.tenant
-        while True:
-            # All up to here is in the pages that follow; what comes while they are read may not.
-            tail = journal.tail(tenant)
-            async for page in journal.since(tenant, after):
-                for entry in page:
-                    payload = await self._answer_to(member.principal, entry)
-                    if payload is not None:
-                        yield entry.position, payload
-                after = page[-1].position
-            if tail is None or tail.epoch != after.epoch:
-                raise CursorExpired
-            after = max(after, tail)
-            if journal.tail(tenant) == tail:
-                self.join(member, behind=after)
-                return
+        follower = self._watch.follow(after)
+        try:
+            async for entry in follower.missed():
+                answer = await self._answer_once(member.principal, entry)
+                if answer is not None:
+                    yield entry.position, answer
+            self.join(member, behind=follower.position)
+        finally:
+            follower.close()
 
-    async def _answer_to(self, principal: Principal, entry: Entry) -> bytes | None:
-        if not self._watch.topic.concerns(entry.change):
-            return None
+    async def _answer_once(self, principal: Principal, entry: Entry) -> bytes | None:
         if entry.position in self._answers:
             return self._answers[entry.position]
         return await self._answer(ObservedPrincipal(principal), entry)
@@ -217,13 +201,18 @@ class Group:
     # What comes.
 
     async def _follow(self) -> None:
+        told = 0
         try:
             async for entry in self._follower:
                 await self._tell(entry)
-        except (CursorExpired, FellBehind) as failure:
-            self._failure = failure
+                told += 1
+                # Entries may come without any waiting: those who send them on have their turn.
+                if told % _TURN == 0:
+                    await asyncio.sleep(0)
+        except CartographError as error:
+            self._failure = _refused(error)
             for member in tuple(self._live):
-                member.fail(failure)
+                member.fail(self._failure)
         finally:
             self._follower.close()
 

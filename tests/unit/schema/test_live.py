@@ -27,10 +27,9 @@ from resolvers.principal import Principal
 from schema.build import build_schema
 from schema.errors import told
 from schema.limits import Limits
-from schema.live import Live, Subscription
+from schema.live import MOST_WAITING, Live, Subscription
 from schema.operation import Executor, Refused
 from streams.changes import Change
-from streams.follower import MOST_WAITING
 from streams.journal import MemoryJournal
 from tests.support import items
 from tests.support.changes import change
