@@ -11,18 +11,21 @@ from redis.asyncio import Redis
 
 from streams.broker import Names, dump, in_one_trip, text_of
 from streams.changes import Change
+from streams.journal import Position
 
 KEPT = timedelta(hours=24)
 # A record of the table's stream can come again for as long as it is kept there, a day.
 _REMEMBERED = timedelta(hours=25)
+_NOTHING = Position("", 0, 0)
 
 # Once for each event, whoever appends it and how often: the mark and the entry come together.
 # Time is the server's, so that writers need not agree on it. A server that no longer has what
-# this writer appended has come back with older data: another epoch. Answers the entry's ID.
+# this writer appended has come back with older data: another epoch, unless one has begun already.
+# Answers the entry's epoch and ID.
 _APPEND = """
 local stream, meta, mark = KEYS[1], KEYS[2], KEYS[3]
 local change, new_epoch, kept, remembered = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local appended = ARGV[5]
+local appended_in, appended = ARGV[5], ARGV[6]
 local function is_before(one, other)
   local a, b = string.match(one, '(%d+)-(%d+)')
   local c, d = string.match(other, '(%d+)-(%d+)')
@@ -30,7 +33,9 @@ local function is_before(one, other)
   return a < c or (a == c and b < d)
 end
 local last = redis.call('HGET', meta, 'last') or '0-0'
-if is_before(last, appended) then redis.call('HSET', meta, 'epoch', new_epoch) end
+if redis.call('HGET', meta, 'epoch') == appended_in and is_before(last, appended) then
+  redis.call('HSET', meta, 'epoch', new_epoch)
+end
 if not redis.call('SET', mark, 1, 'NX', 'EX', remembered) then return false end
 redis.call('HSETNX', meta, 'epoch', new_epoch)
 local epoch = redis.call('HGET', meta, 'epoch')
@@ -41,7 +46,7 @@ local id = redis.call('XADD', stream, 'MINID', oldest, '*', 'epoch', epoch, 'cha
 redis.call('HSET', meta, 'last', id)
 if redis.call('XLEN', stream) <= length then redis.call('HSET', meta, 'trimmed', oldest) end
 redis.call('PEXPIRE', stream, kept)
-return id
+return {epoch, id}
 """
 
 
@@ -63,7 +68,7 @@ class RedisWriter:
         self._kept = int(kept.total_seconds() * 1000)
         self._new_epoch = new_epoch
         self._append = redis.register_script(_APPEND)
-        self._appended: dict[str, str] = {}  # the last ID of each tenant
+        self._appended: dict[str, Position] = {}  # the last of each tenant
 
     async def append(self, changes: Sequence[Change]) -> None:
         """In one round trip. Raises ServiceUnavailable; what was appended is not doubled when
@@ -73,6 +78,7 @@ class RedisWriter:
 
         async def fill(pipeline: Any) -> None:
             for change in changes:
+                appended = self._appended.get(change.tenant, _NOTHING)
                 await self._append(
                     keys=[
                         self._names.stream(change.tenant),
@@ -84,15 +90,17 @@ class RedisWriter:
                         self._new_epoch(),
                         self._kept,
                         int(_REMEMBERED.total_seconds()),
-                        self._appended.get(change.tenant, "0-0"),
+                        appended.epoch,
+                        appended.id,
                     ],
                     client=pipeline,
                 )
 
         answers = await in_one_trip(self._redis, fill, transaction=False)
-        for change, appended in zip(changes, answers, strict=True):
-            if appended is not None:
-                self._appended[change.tenant] = text_of(appended)
+        for change, answer in zip(changes, answers, strict=True):
+            if answer is not None:
+                epoch, stream_id = map(text_of, answer)
+                self._appended[change.tenant] = Position.at(epoch, stream_id)
 
     async def lose(self) -> None:
         """Followers hear of it with the next entry, or within seconds."""

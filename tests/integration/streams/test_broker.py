@@ -246,6 +246,27 @@ async def test_a_broker_that_comes_back_with_older_data_is_noticed_by_who_append
             await since(journal, begin)
 
 
+async def test_older_data_that_was_noticed_ends_nothing_a_second_time(
+    server: Broker, redis: Redis, tmp_path: Path
+) -> None:
+    ear, appending = Ear(), writer(redis)
+    async with following(redis) as journal:
+        journal.listen("t", ear)
+        await appending.append(some(5))
+        server.copy(tmp_path / "older")
+        await appending.append(some(5))
+        await until(lambda: len(ear.entries) == 10)
+        server.kill()
+        server.put_back(tmp_path / "older")
+        server.start()
+        await until(lambda: ear.losses == 1)
+        fresh = tail(journal)
+        await appending.append(made := some(3))
+        await until(lambda: len(ear.entries) == 13)
+        assert await since(journal, fresh) == made
+    assert ear.losses == 1
+
+
 async def test_a_loss_that_the_reader_tells_is_heard_with_the_next_entry(redis: Redis) -> None:
     ear = Ear()
     async with following(redis) as journal:
