@@ -4,6 +4,8 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 TESTS ?= tests
+# One more than there are cores: some tests wait for what takes its time.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 BIN := .venv/bin
 NPM := $(shell command -v npm 2>/dev/null)
 
@@ -21,7 +23,7 @@ serve: ## serve with the embedded store and demo data; HOST= and PORT= choose wh
 
 test: ## run every test; TESTS= chooses some
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed-dev explorer
-	$(BIN)/python -m pytest -n auto $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 bench: .venv/installed ## measure orders a second, and what an order costs
 	$(BIN)/python -m bench.orders
