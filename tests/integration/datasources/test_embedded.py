@@ -74,10 +74,12 @@ async def test_without_a_data_folder_nothing_is_left(
 
 
 PARENT = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from datasources.embedded import embedded_store
 
+# What is started in the background of a shell ignores it, and so does what that starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main():
     cache, data = (Path(argument) for argument in sys.argv[1:])
