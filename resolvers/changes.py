@@ -120,7 +120,11 @@ class Watch:
 
     def follow(self, after: Position) -> Follower:
         """The entries of the topic behind a position."""
-        return Follower(self.journal, self.tenant, self.topic.concerns, after)
+        return Follower(self.journal, self.tenant, self._concerns, after)
+
+    def _concerns(self, change: Change) -> bool:
+        """A bulk load is no news, here as in mails and notifications."""
+        return not change.loaded and self.topic.concerns(change)
 
 
 async def watch_orders(context: Context, order_id: str | None, after: str | None) -> Watch:

@@ -14,7 +14,14 @@ from tests.support.items import NOW
 _numbers = itertools.count(1)
 
 
-def change(old: Item | None, new: Item | None, *, tenant: str = "t", size: int = 0) -> Change:
+def change(
+    old: Item | None,
+    new: Item | None,
+    *,
+    tenant: str = "t",
+    size: int = 0,
+    loaded: bool = False,
+) -> Change:
     """The next change of all: `old` None creates, `new` None deletes."""
     number = next(_numbers)
     kind = ChangeKind.UPDATED
@@ -34,6 +41,7 @@ def change(old: Item | None, new: Item | None, *, tenant: str = "t", size: int =
         occurred_at=NOW + timedelta(seconds=number),
         tenant=tenant,
         size=size,
+        loaded=loaded,
     )
 
 

@@ -236,6 +236,13 @@ async def test_a_product_that_leaves_a_category_is_told_of_there_and_where_it_go
     assert is_silent(rooms[2])
 
 
+async def test_a_bulk_load_is_no_news() -> None:
+    rig = Rig()
+    subscription = await rig.subscribe(PRODUCTS)
+    await rig.happen(change(None, PRODUCT, loaded=True), *selling(5, 4))
+    assert (await event(subscription))["kind"] == "UPDATED"
+
+
 async def test_a_tenant_hears_nothing_of_another() -> None:
     rig = Rig()
     subscription = await rig.subscribe(PRODUCTS)
