@@ -7,6 +7,7 @@ TESTS ?= tests
 # One more than there are cores: some tests wait for what takes its time.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 BIN := .venv/bin
+PEERS := bench/peers/node
 NPM := $(shell command -v npm 2>/dev/null)
 
 EXPLORER := schema/graphiql/dist/index.html
@@ -15,7 +16,7 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test bench bench-live lint format graphiql schema lock clean explorer
+.PHONY: serve test bench bench-orders bench-live lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
@@ -25,7 +26,10 @@ test: ## run every test; TESTS= chooses some
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed-dev explorer
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
-bench: .venv/installed ## measure orders a second, and what an order costs
+bench: .venv/installed $(PEERS)/node_modules/installed ## compare with other servers (needs npm)
+	$(BIN)/python -m bench.compare
+
+bench-orders: .venv/installed ## measure orders a second, and what an order costs
 	$(BIN)/python -m bench.orders
 
 bench-live: .venv/installed ## measure how fast changes reach subscribers, and at what cost
@@ -55,7 +59,7 @@ lock: ## resolve the dependencies anew (needs uv)
 		--group build -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## remove what was installed and built
-	rm -rf .venv schema/graphiql/dist schema/graphiql/node_modules
+	rm -rf .venv schema/graphiql/dist schema/graphiql/node_modules $(PEERS)/node_modules
 
 # --- what the targets above stand on ---
 
@@ -89,4 +93,9 @@ $(EXPLORER): $(EXPLORER_SOURCES)
 	@echo "Building the GraphiQL explorer"
 	@npm ci --prefix schema/graphiql --no-audit --no-fund --silent
 	@npm run build --prefix schema/graphiql --silent -- --logLevel warn
+	@touch $@
+
+$(PEERS)/node_modules/installed: $(PEERS)/package-lock.json
+	@echo "Installing the servers to compare with"
+	@npm ci --prefix $(PEERS) --no-audit --no-fund --silent
 	@touch $@

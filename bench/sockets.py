@@ -145,6 +145,8 @@ class Socket(_Connection):
                 self._acknowledged.set_result(None)
             case "ping":
                 self._send(_PONG)
+            case "next" if told["id"] == "events":  # another server's spelling
+                self._heard(orjson.dumps(told["payload"]))
             case "next":
                 self._answers.pop(told["id"]).set_result(told["payload"])
             case "complete" if told["id"] != "events":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
+from urllib.parse import urlsplit
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datasources.attributes import decode_row
@@ -20,6 +22,8 @@ from datasources.errors import (
     from_aws,
     from_cancellation,
 )
+from datasources.fast.client import FastClient
+from datasources.fast.transport import Limits, open_transport
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -33,11 +37,13 @@ class Endpoint:
     """Where the store is. `url` None: AWS itself, by the region and the usual credential chain.
 
     `local` stores take any credentials; made-up ones are then sent, so that none need be set.
+    `fast`: calls that requests are made of go by `datasources.fast` and not by botocore.
     """
 
     region: str
     url: str | None = None
     local: bool = False
+    fast: bool = True
 
 
 class StreamsClient(Protocol):
@@ -92,8 +98,35 @@ async def open_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
 ) -> AsyncIterator[DynamoDBClient]:
     """A DynamoDB client, closed at the end of the block."""
-    async with _open("dynamodb", endpoint, session) as client:
+    session = session or new_session(endpoint)
+    http: dict[str, Any] = {}
+    async with AsyncExitStack() as stack:
+        plain = await stack.enter_async_context(_open("dynamodb", endpoint, session, http=http))
+        client = await _fast(plain, session, http, stack) if endpoint.fast else plain
         yield cast("DynamoDBClient", client)
+
+
+async def _fast(
+    plain: Any, session: aioboto3.Session, http: dict[str, Any], stack: AsyncExitStack
+) -> object:
+    """The client, its hot operations made fast: not through a proxy, nor without credentials.
+
+    `http` is what aiobotocore made its own HTTP session of, after all files and variables.
+    """
+    scheme = urlsplit(plain.meta.endpoint_url).scheme
+    credentials = await session.get_credentials()
+    if credentials is None or http["client_cert"] or (http["proxies"] or {}).get(scheme):
+        return plain
+    connect, read = http["timeout"]
+    limits = Limits(
+        connect,
+        read,
+        connections=http["max_pool_connections"],
+        keepalive=http["connector_args"]["keepalive_timeout"],
+        verify=http["verify"],
+    )
+    opening = open_transport(limits, secure=scheme == "https")
+    return FastClient(plain, await stack.enter_async_context(opening), credentials)
 
 
 @asynccontextmanager
@@ -134,20 +167,33 @@ async def open_sqs_client(
 
 @asynccontextmanager
 async def _open(
-    service: str, endpoint: Endpoint, session: aioboto3.Session | None, *, seconds: int = 2
+    service: str,
+    endpoint: Endpoint,
+    session: aioboto3.Session | None,
+    *,
+    seconds: int = 2,
+    http: dict[str, Any] | None = None,
 ) -> AsyncIterator[object]:
     """A client of a service.
 
     Retries are the caller's business (one layer), so the client makes a single attempt, with
     1 s to connect and `seconds` to read; a local store, which does one thing after another, gets
     30 s. It waits for a pooled connection without limit: the caller's deadline bounds that.
+    `http` is filled with what its HTTP session is made of.
     """
+
+    def http_session(**given: Any) -> AIOHTTPSession:
+        if http is not None:
+            http.update(given)
+        return AIOHTTPSession(**given)
+
     config = AioConfig(
         connect_timeout=1,
         read_timeout=30 if endpoint.local else seconds,
         max_pool_connections=64,
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
+        http_session_cls=http_session,
     )
     session = session or new_session(endpoint)
     try:
