@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     )
     table: str = Field("cartograph", pattern=r"^[A-Za-z0-9_.-]{3,200}$", description="table name")
     region: str = Field("ap-northeast-1", pattern=r"^[a-z0-9-]+$", description="AWS region")
+    fast_calls: bool = Field(
+        True,
+        description="whether calls to the store skip what costs the AWS SDK most; false: all of "
+        "each call is the SDK's",
+    )
     jwt_secret: SecretStr | None = Field(
         None,
         description="HS256 secret, better of 32 bytes or more, for development and tests "

@@ -34,7 +34,7 @@ def now() -> datetime:
 async def open_endpoint(settings: Settings, report: Report) -> AsyncIterator[Endpoint]:
     """Where the configured store is; the embedded one is started and ended with the block."""
     if not settings.is_embedded:
-        yield Endpoint(settings.region, settings.endpoint)
+        yield Endpoint(settings.region, settings.endpoint, fast=settings.fast_calls)
         return
     async with embedded_store(
         cache_dir=settings.cache_dir,
@@ -42,7 +42,7 @@ async def open_endpoint(settings: Settings, report: Report) -> AsyncIterator[End
         region=settings.region,
         report=report,
     ) as url:
-        yield Endpoint(settings.region, url, local=True)
+        yield Endpoint(settings.region, url, local=True, fast=settings.fast_calls)
 
 
 @asynccontextmanager

@@ -171,9 +171,11 @@ def _value(value: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What lives from one invocation to the next: an event loop, and clients open in it."""
+    """What lives from one invocation to the next: an event loop, and clients open in it, never
+    closed, since a container ends without a word."""
 
     runner: asyncio.Runner
+    clients: AsyncExitStack
     follower: BatchFollower
 
 
@@ -181,13 +183,13 @@ class Container:
 def _container() -> Container:
     """Made at the first call, and again at the next one where that fails."""
     logging.getLogger("cartograph").setLevel(logging.INFO)
-    runner = asyncio.Runner()
-    return Container(runner, runner.run(_open(read_environment(os.environ))))
+    runner, clients = asyncio.Runner(), AsyncExitStack()
+    follower = runner.run(_open(read_environment(os.environ), clients))
+    return Container(runner, clients, follower)
 
 
-async def _open(configuration: Configuration) -> BatchFollower:
-    """The clients are never closed: a container ends without a word."""
-    stack, sinks = AsyncExitStack(), configuration.sinks
+async def _open(configuration: Configuration, stack: AsyncExitStack) -> BatchFollower:
+    sinks = configuration.sinks
     tables = Tables(
         await stack.enter_async_context(open_client(configuration.store)), configuration.table
     )

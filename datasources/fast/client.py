@@ -1,0 +1,143 @@
+"""A DynamoDB client whose hot operations skip what botocore does anew for every call.
+
+Two steps, both by the client's public event `before-call.dynamodb`. The first call of an operation
+goes through aioboto3 as far as that event, where its endpoint and headers are remembered; every
+further one is made from them and goes straight to the event. In both cases a handler there
+answers the call, after all other handlers, who see the request and may answer it themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from datasources.fast.codec import PROTOCOL, decode, encode
+from datasources.fast.signing import Signer
+from datasources.fast.transport import Answer, Transport, address
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
+    from botocore.model import OperationModel
+
+_EVENT = "before-call.dynamodb"
+_METHODS = {
+    "BatchGetItem": "batch_get_item",
+    "BatchWriteItem": "batch_write_item",
+    "GetItem": "get_item",
+    "PutItem": "put_item",
+    "Query": "query",
+    "TransactWriteItems": "transact_write_items",
+    "UpdateItem": "update_item",
+}
+
+Method = Callable[..., Awaitable[dict[str, Any]]]
+
+
+class RefreshingCredentials(Protocol):
+    """What is used of aiobotocore's credentials, which renew themselves."""
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What aioboto3 made of the first call of an operation, as its event shows it."""
+
+    model: OperationModel
+    request: Mapping[str, Any]
+    signer: Any
+    context: Mapping[str, Any]
+
+
+class FastClient:
+    """Has every method and attribute of the aioboto3 client it stands for.
+
+    A table is given by name, not by ARN: the endpoint is the same for all calls of an operation.
+    """
+
+    def __init__(
+        self, client: Any, transport: Transport, credentials: RefreshingCredentials
+    ) -> None:
+        self._client = client
+        self._transport = transport
+        self._credentials = credentials
+        self._prepared: dict[str, _Prepared] = {}
+        self._signers: dict[str, Signer] = {}
+        for operation, name in _METHODS.items():
+            setattr(self, name, partial(self._call, operation, getattr(client, name)))
+        client.meta.events.register_first(_EVENT, self._remember)
+        client.meta.events.register_last("before-call", self._answer)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def _call(self, operation: str, method: Method, /, **parameters: Any) -> dict[str, Any]:
+        prepared = self._prepared.get(operation)
+        if prepared is None or not _complete(prepared.model, parameters):
+            return await method(**parameters)
+        body = encode(parameters)
+        if body is None:
+            return await method(**parameters)
+        request = {**prepared.request, "headers": {**prepared.request["headers"]}, "body": body}
+        http, answer = (
+            await self._client.meta.events.emit_until_response(
+                f"{_EVENT}.{operation}",
+                model=prepared.model,
+                params=request,
+                request_signer=prepared.signer,
+                context={**prepared.context},
+            )
+        )[1]
+        if http.status_code >= 300:
+            raise self._client.exceptions.from_code(answer["Error"]["Code"])(answer, operation)
+        return answer  # type: ignore[no-any-return]
+
+    def _remember(
+        self,
+        model: OperationModel,
+        params: Mapping[str, Any],
+        request_signer: Any,
+        context: Mapping[str, Any],
+        **_: Any,
+    ) -> None:
+        if model.name not in self._prepared and _answerable(model, params, context):
+            request = {**params, "headers": {**params["headers"]}}
+            self._prepared[model.name] = _Prepared(model, request, request_signer, {**context})
+
+    async def _answer(
+        self, model: OperationModel, params: Mapping[str, Any], context: Mapping[str, Any], **_: Any
+    ) -> tuple[Answer, dict[str, Any]] | None:
+        """None leaves the call to botocore."""
+        if not _answerable(model, params, context):
+            return None
+        credentials = await self._credentials.get_frozen_credentials()
+        url, body = address(params["url"]), params["body"]
+        host = url.host_port_subcomponent or ""
+        headers = self._signer(context).sign(params["headers"], host, body, credentials)
+        answer = await self._transport.post(url, headers, body)
+        return answer, decode(answer, model)
+
+    def _signer(self, context: Mapping[str, Any]) -> Signer:
+        region = context.get("signing", {}).get("region") or self._client.meta.region_name
+        if region not in self._signers:
+            self._signers[region] = Signer(region)
+        return self._signers[region]
+
+
+def _complete(model: OperationModel, parameters: Mapping[str, Any]) -> bool:
+    """Whether no token is left for botocore to make up."""
+    return all(name in parameters for name in model.idempotent_members)
+
+
+def _answerable(
+    model: OperationModel, params: Mapping[str, Any], context: Mapping[str, Any]
+) -> bool:
+    """Whether the call is one of those that are answered here, and is to be made as they are."""
+    return (
+        model.name in _METHODS
+        and model.service_model.resolved_protocol == PROTOCOL
+        and context.get("auth_type") in {None, "v4"}
+        and address(params["url"]).path == "/"
+    )
