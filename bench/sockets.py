@@ -19,6 +19,7 @@ Heard = Callable[[bytes], None]
 
 _EVENT = b'{"id":"events","type":"next","payload":'
 _TEXT = 0x81  # a frame that is a whole message
+_PING_FRAME, _PONG_FRAME = 0x89, b"\x8a"
 _PONG = {"type": "pong"}
 _SSE_EVENT = re.compile(rb"event: (\w+)\ndata: (.*)\n\n")
 
@@ -128,9 +129,14 @@ class Socket(_Connection):
                 length, body = int.from_bytes(unread[body : body + 2], "big"), body + 2
             if len(unread) < body + length:
                 break
-            is_text, start = unread[start] == _TEXT, body + length
-            if is_text:
+            kind, start = unread[start], body + length
+            if kind == _TEXT:
                 self._take(unread[body:start])
+            elif kind == _PING_FRAME:
+                # Short by the protocol; masked as all that is sent.
+                self._transport.write(
+                    _PONG_FRAME + bytes([128 + length]) + bytes(4) + unread[body:start]
+                )
             else:
                 self._fail(f"closed: {unread[body + 2 : start].decode()}")
         self._unread = unread[start:]
