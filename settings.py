@@ -128,6 +128,11 @@ class Settings(BaseSettings):
         description="whether what follows a change is done here; false where a Lambda function "
         "does it, and changes are only told",
     )
+    plans: bool = Field(
+        False,
+        description="whether queries and events are run by compiled plans, several times cheaper, "
+        "and by the reference executor only where a plan does not fit; new, so on request",
+    )
     low_stock: int = Field(5, ge=0, description="units at which a product's stock is low")
     socket_init: float = Field(
         5.0, gt=0, le=60, description="seconds a websocket has to say who it is"

@@ -65,6 +65,7 @@ def compose(
         build_schema(),
         limits=Limits(tokens=settings.max_tokens),
         introspection=settings.introspection,
+        plans=settings.plans,
     )
     live = Live(executor, shop)
     verifier = token_verifier(settings, session)

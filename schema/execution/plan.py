@@ -1,0 +1,184 @@
+"""A compiled operation, and one run of it: level by level, each level's awaiting at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+import strawberry
+from graphql import GraphQLField, GraphQLSchema, OperationDefinitionNode
+from graphql.execution.values import VariableValues, get_argument_values
+from graphql.language import FieldNode
+from graphql.pyutils import is_awaitable
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from schema.execution.settling import settle
+from schema.execution.values import Unfit
+
+# An object of the answer that waits for one of its fields, and what it waits for.
+Waiting = tuple[dict[str, Any], Awaitable[Any]]
+# Makes the answer of a value.
+Complete = Callable[[Any, "Run"], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolving:
+    """A field with a resolver, where it stands in an operation."""
+
+    key: str
+    node: FieldNode
+    definition: GraphQLField
+    field: StrawberryField
+
+    def arguments(
+        self, converter: GraphQLCoreConverter, values: VariableValues, info: Any = None
+    ) -> dict[str, Any]:
+        """The arguments as Strawberry gives them to the resolver."""
+        if not self.definition.args:
+            return {}
+        given = get_argument_values(self.definition, self.node, values)
+        registry, config = converter.scalar_registry, converter.config
+        return convert_arguments(given, self.field.arguments, registry, config, info)
+
+
+class RawInfo:
+    """What graphql-core tells a resolver, as far as it is the same for all objects of a level.
+
+    What is not (the path) and what nobody here has asked for sends the operation to the
+    reference executor.
+    """
+
+    __slots__ = ("_run", "field_name")
+
+    is_awaitable = staticmethod(is_awaitable)
+
+    def __init__(self, run: Run, field_name: str | None = None) -> None:
+        self._run = run
+        if field_name is not None:
+            self.field_name = field_name
+
+    @property
+    def context(self) -> Any:
+        return self._run.context
+
+    @property
+    def root_value(self) -> Any:
+        return self._run.root_value
+
+    @property
+    def schema(self) -> GraphQLSchema:
+        return self._run.plan.schema
+
+    @property
+    def operation(self) -> OperationDefinitionNode:
+        return self._run.plan.definition
+
+    @property
+    def variable_values(self) -> dict[str, Any]:
+        return self._run.values.coerced
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unfit(f"a plan has no {name} to tell")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """`size` is the number of its fields; `resolving` the fields with resolvers, `complete` what
+    makes the answers of their values, and `constants` their arguments where no variable stands
+    in them, one for each; `root` makes the answer of the root value. `in_tasks` is
+    the code of the coroutines that need a task."""
+
+    schema: GraphQLSchema
+    definition: OperationDefinitionNode
+    converter: GraphQLCoreConverter
+    size: int
+    resolving: Sequence[Resolving]
+    constants: Sequence[dict[str, Any] | None]
+    complete: Sequence[Complete]
+    root: Complete
+    in_tasks: set[CodeType]
+
+    async def execute(
+        self, root_value: object, context: object, values: VariableValues
+    ) -> dict[str, Any]:
+        """The data of an answer without errors; Unfit where there is anything to say of errors,
+        after all that was begun has ended, so that its loaders are filled."""
+        try:
+            run = Run(self, root_value, context, values)
+        except Exception as error:  # of an argument
+            raise Unfit(repr(error)) from error
+        try:
+            data: dict[str, Any] = self.root(root_value, run)
+            while level := run.level():
+                await self._fill(run, level)
+        except Unfit:
+            await run.abandon()
+            raise
+        except Exception as error:
+            await run.abandon()
+            raise Unfit(repr(error)) from error
+        return data
+
+    async def _fill(self, run: Run, level: list[tuple[int, list[Waiting]]]) -> None:
+        begun = [each for _, entries in level for _, each in entries]
+        results = iter(await settle(begun, self.in_tasks))
+        for place, entries in level:
+            key, complete = self.resolving[place].key, self.complete[place]
+            # `entries` first: at its end `zip` must not have taken a result too many.
+            for (target, _), value in zip(entries, results):  # noqa: B905
+                target[key] = complete(value, run)
+
+
+class Run:
+    """The state of one run; its attributes are read by the functions of the plan."""
+
+    __slots__ = (
+        "context",
+        "given",
+        "infos",
+        "plan",
+        "raw",
+        "raws",
+        "root_value",
+        "values",
+        "waiting",
+    )
+
+    def __init__(
+        self, plan: Plan, root_value: object, context: object, values: VariableValues
+    ) -> None:
+        self.plan = plan
+        self.root_value = root_value
+        self.context = context
+        self.values = values
+        self.raw = RawInfo(self)
+        self.raws = [RawInfo(self, each.node.name.value) for each in plan.resolving]
+        self.infos = [
+            strawberry.Info(raw, each.field)  # type: ignore[arg-type]
+            for raw, each in zip(self.raws, plan.resolving, strict=True)
+        ]
+        self.waiting: list[list[Waiting]] = [[] for _ in plan.resolving]
+        self.given = [
+            each.arguments(plan.converter, values, info) if constant is None else constant
+            for each, info, constant in zip(plan.resolving, self.infos, plan.constants, strict=True)
+        ]
+
+    def level(self) -> list[tuple[int, list[Waiting]]]:
+        """All that waits, by the place of its field; from here on it waits no more."""
+        found = [(place, entries) for place, entries in enumerate(self.waiting) if entries]
+        for place, _ in found:
+            self.waiting[place] = []
+        return found
+
+    async def abandon(self) -> None:
+        """Lets all end that was begun, whatever it comes to."""
+        begun = [each for _, entries in self.level() for _, each in entries]
+        if begun:
+            try:
+                await settle(begun, self.plan.in_tasks)
+            except Exception:
+                return
