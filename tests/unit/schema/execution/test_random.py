@@ -11,7 +11,7 @@ import pytest
 from tests.unit.schema.execution.judge import ANYONE, CUSTOMER, SCHEMA, STAFF, Judge, ids
 from tests.unit.schema.execution.operations import OperationMaker
 
-CHUNKS, OPERATIONS = 20, 250
+CHUNKS, OPERATIONS = 6, 250
 CURSORS = "{ products(first: 2) { edges { cursor } } }"
 
 
