@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -10,16 +11,19 @@ from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from math import ceil
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from datasources.errors import ConfigurationError
 from schema.connections import HttpConnection, SocketConnection
+from schema.handed import HandedConnections
 
 ENDING = 29  # seconds in which the service ends; supervisors often kill after 30
 GRACE = 3  # of these, for requests that came last
 _UNSENT = 65_536  # bytes that the system takes for a client before there is room for them
+_YOUNG = 10_000  # objects made before the collector looks at them
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +60,7 @@ def is_loopback(listener: socket.socket) -> bool:
 
 async def serve_app(
     app: ASGIApp,
-    listener: socket.socket,
+    listener: socket.socket | HandedConnections,
     *,
     stopping: Callable[[], None] = lambda: None,
     drain: Callable[[], Awaitable[None]] | None = None,
@@ -85,7 +89,18 @@ async def serve_app(
     # uvicorn raises a signal again once it has stopped; what its caller holds closes first.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    await _Server(config, stopping, drain).serve(sockets=[listener])
+    _spare_collector()
+    handed = listener if isinstance(listener, HandedConnections) else None
+    sockets = [] if isinstance(listener, HandedConnections) else [listener]
+    await _Server(config, stopping, drain, handed).serve(sockets=sockets)
+
+
+def _spare_collector() -> None:
+    """Takes what was made to start out of every later collection, and has these come when there
+    is enough to find: one answer makes some thousand objects, of which few are cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG)
 
 
 class _Server(uvicorn.Server):
@@ -96,10 +111,12 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         stopping: Callable[[], None],
         drain: Callable[[], Awaitable[None]] | None,
+        handed: HandedConnections | None,
     ) -> None:
         super().__init__(config)
         self._stopping = stopping
         self._drain = drain
+        self._handed = handed
         self._loop = asyncio.get_running_loop()
         self._forced = asyncio.Event()
 
@@ -107,6 +124,16 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
         if self.force_exit:
             self._loop.call_soon_threadsafe(self._forced.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._handed:
+            # What uvicorn does with its servers, to close them, is known of these too.
+            self.servers.append(cast("asyncio.Server", self._handed))
+            self._handed.start(self._protocol)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HttpConnection(self.config, self.server_state, self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         end = self._loop.time() + ENDING
