@@ -67,10 +67,10 @@ def stock() -> Shelf:
         keys, users=300, products=PRODUCTS, orders=1_000, reviews=6_000, seed=1, now=_NOW
     )
     rows = list(shop)
-    found = [Product.model_validate(row) for row in rows if row.get("entity") == "Product"]
+    found = [Product.of(row) for row in rows if row.get("entity") == "Product"]
     active = [one for one in found if one.status is ProductStatus.ACTIVE and one.category]
     [(slug, _)] = Counter(one.category for one in active).most_common(1)
-    categories = [Category.model_validate(row) for row in rows if row.get("entity") == "Category"]
+    categories = [Category.of(row) for row in rows if row.get("entity") == "Category"]
     bought = _bought([one for one in active if one.inventory >= max(_LINES)])
     rows.append(users.row(keys, _customer()))
     rows += [orders.row(keys, order) for order in _orders(bought)]

@@ -6,20 +6,24 @@ in the store's one currency, times are UTC with milliseconds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
-from pydantic.alias_generators import to_camel
+import msgspec
+from msgspec import Meta, Struct
 
 from datasources.errors import StoreError
 from datasources.keys import timestamp
+from datasources.rows import StoredRow, read
 
 Row = Mapping[str, Any]
-Moment = Annotated[datetime, PlainSerializer(timestamp, return_type=str)]
-Minor = Annotated[int, Field(ge=0)]
+Minor = Annotated[int, Meta(ge=0)]
+Histogram = tuple[int, int, int, int, int]
+
+_PLACE = re.compile(r"`\$\.(\w+)|field `(\w+)`")
 
 
 class UserStatus(StrEnum):
@@ -43,19 +47,21 @@ class OrderStatus(StrEnum):
     REFUNDED = "REFUNDED"
 
 
-class Part(BaseModel):
+class Part(Struct, frozen=True, rename="camel", gc=False):
     """What stands inside an item; unknown attributes (keys, newer fields) are passed over."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
-    )
 
     def to_attributes(self) -> dict[str, Any]:
         """The attributes of the row; what is None is left out."""
-        return self.model_dump(by_alias=True, exclude_none=True)
+        names = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
+        values = ((name, getattr(self, field)) for name, field in names)
+        return {name: _plain(value) for name, value in values if value is not None}
+
+    def changed(self, **changes: Any) -> Self:
+        """The same with other values in some of its fields."""
+        return msgspec.structs.replace(self, **changes)
 
 
-class Item(Part):
+class Item(Part, frozen=True):
     """One row that the shop knows by name; `entity` tells which."""
 
     entities: ClassVar[dict[str, type[Item]]] = {}
@@ -64,11 +70,23 @@ class Item(Part):
         super().__init_subclass__(**kwargs)
         Item.entities[cls.__name__] = cls
 
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """The item that a row of this kind holds; StoreError, which tells none of it, for a row
+        that does not."""
+        try:
+            return read(cls, row) if isinstance(row, StoredRow) else msgspec.convert(row, cls)
+        except msgspec.ValidationError as error:
+            # The last, for a wrong value is named before its place.
+            places = _PLACE.findall(str(error))
+            wrong = "".join(places[-1]) if places else "its form"
+            raise StoreError(f"A row holds no {cls.__name__}: {wrong}.") from None
+
     def to_attributes(self) -> dict[str, Any]:
         return {"entity": type(self).__name__, **super().to_attributes()}
 
 
-class User(Item):
+class User(Item, frozen=True, kw_only=True):
     """A profile; `email` is None in the stub that erasing leaves."""
 
     id: str
@@ -81,22 +99,22 @@ class User(Item):
     profile_image_url: str | None = None
     status: UserStatus = UserStatus.ACTIVE
     version: int = 1
-    created_at: Moment
-    updated_at: Moment
+    created_at: datetime
+    updated_at: datetime
 
 
-class Category(Item):
+class Category(Item, frozen=True, kw_only=True):
     """`product_count` counts ACTIVE products."""
 
     slug: str
     name: str
     description: str | None = None
     product_count: int = 0
-    created_at: Moment
-    updated_at: Moment
+    created_at: datetime
+    updated_at: datetime
 
 
-class Product(Item):
+class Product(Item, frozen=True, kw_only=True):
     """`histogram` is the number of reviews with 1, 2, 3, 4 and 5 stars.
 
     `version` counts edits: neither stock that is sold nor a rating raises it, or whoever edits
@@ -111,13 +129,13 @@ class Product(Item):
     status: ProductStatus = ProductStatus.ACTIVE
     inventory: int = 0
     image_url: str | None = None
-    histogram: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    histogram: Histogram = (0, 0, 0, 0, 0)
     version: int = 1
-    created_at: Moment
-    updated_at: Moment
+    created_at: datetime
+    updated_at: datetime
 
 
-class OrderLine(Part):
+class OrderLine(Part, frozen=True, kw_only=True):
     """Name and price as they were when the order was placed."""
 
     product_id: str
@@ -126,13 +144,13 @@ class OrderLine(Part):
     unit_price: Minor
 
 
-class StatusChange(Part):
+class StatusChange(Part, frozen=True, kw_only=True):
     status: OrderStatus
-    at: Moment
+    at: datetime
     note: str | None = None
 
 
-class Address(Part):
+class Address(Part, frozen=True, kw_only=True):
     recipient: str
     line1: str
     line2: str | None = None
@@ -142,7 +160,7 @@ class Address(Part):
     country_code: str
 
 
-class Order(Item):
+class Order(Item, frozen=True, kw_only=True):
     """An order with its lines, at most 50, inside."""
 
     id: str
@@ -153,12 +171,12 @@ class Order(Item):
     total: Minor
     shipping_address: Address | None = None
     history: tuple[StatusChange, ...]
-    placed_at: Moment
-    updated_at: Moment
+    placed_at: datetime
+    updated_at: datetime
     version: int = 1
 
 
-class Review(Item):
+class Review(Item, frozen=True, kw_only=True):
     id: str
     product_id: str
     user_id: str
@@ -166,11 +184,11 @@ class Review(Item):
     title: str | None = None
     comment: str | None = None
     verified_purchase: bool = False
-    created_at: Moment
-    updated_at: Moment
+    created_at: datetime
+    updated_at: datetime
 
 
-class Reviewed(Item):
+class Reviewed(Item, frozen=True, kw_only=True):
     """That a user has reviewed a product, and with which review."""
 
     user_id: str
@@ -178,21 +196,21 @@ class Reviewed(Item):
     review_id: str
 
 
-class Unique(Item):
+class Unique(Item, frozen=True, kw_only=True):
     """That an email address or a username is taken, and by whom."""
 
     user_id: str
 
 
-class Purchased(Item):
+class Purchased(Item, frozen=True, kw_only=True):
     """That a user has had a product delivered."""
 
     user_id: str
     product_id: str
-    at: Moment
+    at: datetime
 
 
-class Idempotency(Item):
+class Idempotency(Item, frozen=True, kw_only=True):
     """What an operation came to the first time its key was used.
 
     `fingerprint` is the SHA-256 of the canonical input, `result` the ID of what was made, and
@@ -204,23 +222,33 @@ class Idempotency(Item):
     ttl: int
 
 
-class Audit(Item):
+class Audit(Item, frozen=True, kw_only=True):
     """That something was done to somebody's data, by whom and why; never the data itself."""
 
     subject: str
     action: str
     actor: str
     reason: str | None = None
-    at: Moment
+    at: datetime
 
 
 def from_row(row: Row) -> Item:
-    """The item that a row holds; StoreError, which tells none of it, for a row that does not."""
+    """The item of a row of any kind; StoreError as `Item.of`."""
     kind = Item.entities.get(row.get("entity", ""))
     if kind is None:
         raise StoreError(f"A row holds no item of the shop: entity {row.get('entity')!r}.")
-    try:
-        return kind.model_validate(row)
-    except ValidationError as error:
-        wrong = ", ".join(str(each["loc"][0]) for each in error.errors() if each["loc"])
-        raise StoreError(f"A row holds no {kind.__name__}: {wrong}.") from None
+    return kind.of(row)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return timestamp(value)
+        case StrEnum():
+            return value.value
+        case Part():
+            return value.to_attributes()
+        case tuple():
+            return [_plain(each) for each in value]
+        case _:
+            return value

@@ -17,6 +17,7 @@ from datasources.client import CLIENT_ERRORS, as_store_error
 from datasources.errors import ConditionFailed, DeadlineExceeded, ItemTooLarge, Throttled
 from datasources.items import Row
 from datasources.keys import EVERYTHING, PK, SK, Key, SortRange, partition_attribute, sort_attribute
+from datasources.rows import stored
 from datasources.writes import Action, Put, encode_action
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Table:
         )
         self.meter.read(answer)
         return QueryPage(
-            [decode_row(row) for row in answer["Items"]],
+            [stored(row) for row in answer["Items"]],
             answer["ScannedCount"],
             answer.get("LastEvaluatedKey"),
         )
@@ -189,7 +190,7 @@ class Table:
             )
             self.meter.read(answer)
             for raw in answer["Responses"].get(self.name, ()):
-                row = decode_row(raw)
+                row = stored(raw)
                 rows[Key(row[PK], row[SK])] = row
             pending = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if pending:

@@ -54,7 +54,7 @@ async def update_category(context: Context, wanted: inputs.UpdateCategory) -> Ca
         )
         if before is None:
             raise rejected(UserErrorCode.NOT_FOUND, "there is no such category", "id")
-        after = before.model_copy(update={**wanted.changes(), "updated_at": context.now()})
+        after = before.changed(**wanted.changes(), updated_at=context.now())
         try:
             await commit(context, [categories.update(context.keys, before, after)])
         except TransactionCancelled:

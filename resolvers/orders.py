@@ -156,15 +156,14 @@ async def _move(context: Context, order: Order, to: OrderStatus, note: str | Non
     now = context.now()
     customer = await context.loaders.user(order.user_id)
     erased = customer is not None and customer.status is UserStatus.DELETED
-    after = order.model_copy(
-        update={
-            "status": to,
-            "history": (*order.history, StatusChange(status=to, at=now, note=note)),
-            "updated_at": now,
-            "version": order.version + 1,
-            # Of an erased customer an order keeps its address only until it is finished.
-            **({"shipping_address": None} if erased and to in orders.FINISHED else {}),
-        }
+    # Of an erased customer an order keeps its address only until it is finished.
+    forgotten = erased and to in orders.FINISHED
+    after = order.changed(
+        status=to,
+        history=(*order.history, StatusChange(status=to, at=now, note=note)),
+        shipping_address=None if forgotten else order.shipping_address,
+        updated_at=now,
+        version=order.version + 1,
     )
     actions: list[Action] = [orders.replace(context.keys, order, after)]
     if to is OrderStatus.DELIVERED:

@@ -68,7 +68,7 @@ async def place_order(context: Context, wanted: inputs.PlaceOrder) -> Placed:
                 if errors := _reasons(lines, goods, cancelled):
                     return await refuse(errors)
                 raise Raced from None
-            before = Idempotency.model_validate(cancelled.rows[0])
+            before = Idempotency.of(cancelled.rows[0] or {})
         except (ServiceUnavailable, Throttled, DeadlineExceeded):
             # An answer may have been lost; whether the order was placed, the record knows.
             found_again = await recorded(context, key)
@@ -135,7 +135,7 @@ def _reasons(
     for line, read, row in zip(lines, goods, cancelled.rows[2:], strict=True):
         if row is None:
             continue
-        now = Product.model_validate(row) if row else None
+        now = Product.of(row) if row else None
         if now is None or now.status is not ProductStatus.ACTIVE:
             errors.append(_unavailable(line))
         elif now.price == read.price:

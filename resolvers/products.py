@@ -157,9 +157,7 @@ async def update_product(context: Context, wanted: inputs.UpdateProduct) -> Prod
         if "category_id" in changes:
             slug = changes.pop("category_id")
             changes["category"] = slug and slug[0]
-        after = before.model_copy(
-            update={**changes, "version": before.version + 1, "updated_at": context.now()}
-        )
+        after = before.changed(**changes, version=before.version + 1, updated_at=context.now())
         moved = after.category if after.category != before.category else None
         await _write(context, products.update(context.keys, before, after), moved)
         return after
@@ -207,7 +205,7 @@ def _claim(context: Context, wanted: inputs.AdjustInventory, idempotency_key: st
 def _explain(wanted: inputs.AdjustInventory, cancelled: TransactionCancelled) -> None:
     """Nothing to say where the key had made this very change; Rejected otherwise."""
     if len(cancelled.rows) > 2 and cancelled.failed(2):
-        before = Idempotency.model_validate(cancelled.rows[2])
+        before = Idempotency.of(cancelled.rows[2] or {})
         if before.fingerprint == idempotency.fingerprint(wanted.canonical()):
             return
         raise rejected(
@@ -217,7 +215,7 @@ def _explain(wanted: inputs.AdjustInventory, cancelled: TransactionCancelled) ->
         ) from None
     if not cancelled.rows[0]:
         raise rejected(UserErrorCode.NOT_FOUND, "there is no such product", "productId") from None
-    stock = Product.model_validate(cancelled.rows[0]).inventory
+    stock = Product.of(cancelled.rows[0]).inventory
     if stock + wanted.delta < 0:
         raise rejected(UserErrorCode.OUT_OF_STOCK, f"only {stock} left", "delta") from None
     raise rejected(

@@ -73,7 +73,7 @@ async def update_review(context: Context, wanted: inputs.UpdateReview) -> Review
         before = await _named(context, "updateReview", wanted.id)
         if before.user_id != context.principal.user_id:
             raise Forbidden("Only its author may change a review.")
-        after = before.model_copy(update={**wanted.changes(), "updated_at": context.now()})
+        after = before.changed(**wanted.changes(), updated_at=context.now())
         try:
             await commit(context, [reviews.update(context.keys, before, after)])
         except TransactionCancelled:

@@ -109,11 +109,9 @@ async def update_user(context: Context, wanted: inputs.UpdateUser) -> User:
         before = await _editable(context, "updateUser", wanted.id)
         changes = wanted.changes()
         now = context.now()
-        after = before.model_copy(
-            update={**changes, "version": before.version + 1, "updated_at": now}
-        )
+        after = before.changed(**changes, version=before.version + 1, updated_at=now)
         if context.keys.email(after.email or "") != context.keys.email(before.email or ""):
-            after = after.model_copy(update={"email_verified": False})
+            after = after.changed(email_verified=False)
         return await _replace(context, before, after)
 
     return await again(context, attempt)
@@ -135,7 +133,7 @@ async def set_user_status(context: Context, wanted: inputs.SetUserStatus) -> Use
             "version": before.version + 1,
             "updated_at": context.now(),
         }
-        return await _replace(context, before, before.model_copy(update=update))
+        return await _replace(context, before, before.changed(**update))
 
     return await again(context, attempt)
 

@@ -57,4 +57,4 @@ async def recorded(context: Context, key: Key) -> Idempotency | None:
     patient = asyncio.get_running_loop().time() + GRACE
     table = replace(context.table, deadline=max(context.table.deadline, patient))
     row = (await table.batch_get([key], consistent=True)).get(key)
-    return idempotency.living(Idempotency.model_validate(row) if row else None, context.now())
+    return idempotency.living(Idempotency.of(row) if row else None, context.now())

@@ -85,7 +85,7 @@ class Change:
         if self.old is None or self.new is None or type(self.old) is not type(self.new):
             return ()
         changed: list[str] = []
-        for name in self.entity.model_fields:
+        for name in self.entity.__struct_fields__:
             if getattr(self.old, name) != getattr(self.new, name):
                 changed += _SHOWN_AS.get((self.entity, name), (to_camel(name),))
         if _is_in_stock(self.old) is not _is_in_stock(self.new):

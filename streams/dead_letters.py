@@ -10,15 +10,16 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Annotated, Any, Protocol
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
 from pydantic.alias_generators import to_camel
 
 from datasources.client import CLIENT_ERRORS, QueueClient, as_store_error
 from datasources.errors import DeadlineExceeded, StoreError, Throttled
-from datasources.items import Moment
+from datasources.keys import timestamp
 
 # The name, in place of a reaction's, of letters about a record that could not be read at all.
 READING = "reading"
@@ -53,7 +54,7 @@ class DeadLetter(BaseModel):
     reaction: str
     error: str
     attempts: int
-    at: Moment
+    at: Annotated[datetime, PlainSerializer(timestamp, return_type=str)]
 
     @property
     def place(self) -> str:

@@ -52,7 +52,8 @@ class _Prepared:
 
 
 class FastClient:
-    """Has every method and attribute of the aioboto3 client it stands for.
+    """Has every method and attribute of the aioboto3 client it stands for; only that the rows of
+    BatchGetItem and Query come as JSON, which `datasources.rows.stored` reads as well.
 
     A table is given by name, not by ARN: the endpoint is the same for all calls of an operation.
     """

@@ -1,17 +1,19 @@
 """DynamoDB's JSON 1.0 protocol, as the dicts that a botocore client takes and gives.
 
-Successful answers are decoded as they are; a binary attribute therefore stays base64 text, where
-botocore gives bytes: the shop has none. Error answers, which are rare, go through botocore's own
-parser.
+Rows of successful answers are left as JSON, to be decoded straight into what they are read as; the
+rest is decoded as it is. A binary attribute therefore stays base64 text, where botocore gives
+bytes: the shop has none. Error answers, which are rare, go through botocore's own parser.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import orjson
 from botocore.exceptions import HTTPClientError
 from botocore.parsers import create_parser
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from datasources.fast.transport import Answer
 
@@ -19,6 +21,25 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel, Shape
 
 PROTOCOL = "json"
+
+
+class _Answer(Struct, gc=False):
+    """What the operations answer with that are answered here, each some of it."""
+
+    Items: list[Raw] | UnsetType = UNSET
+    Responses: dict[str, list[Raw]] | UnsetType = UNSET
+    Item: Any = UNSET
+    Attributes: Any = UNSET
+    Count: Any = UNSET
+    ScannedCount: Any = UNSET
+    LastEvaluatedKey: Any = UNSET
+    UnprocessedKeys: Any = UNSET
+    UnprocessedItems: Any = UNSET
+    ItemCollectionMetrics: Any = UNSET
+    ConsumedCapacity: Any = UNSET
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
 
 
 def encode(parameters: dict[str, Any]) -> bytes | None:
@@ -30,13 +51,19 @@ def encode(parameters: dict[str, Any]) -> bytes | None:
 
 
 def decode(answer: Answer, model: OperationModel) -> dict[str, Any]:
-    """What a client would give, or have in the error that it would raise."""
+    """What a client would give, the rows of Items and Responses as JSON, or have in the error
+    that it would raise."""
     if answer.status_code >= 300:
         return _decode_error(answer, model)
     try:
-        parsed: dict[str, Any] = orjson.loads(answer.body)
-    except orjson.JSONDecodeError as error:
+        found = _decode(answer.body)
+    except msgspec.DecodeError as error:
         raise HTTPClientError(error=error) from error
+    parsed: dict[str, Any] = {
+        name: value
+        for name in _Answer.__struct_fields__
+        if (value := getattr(found, name)) is not UNSET
+    }
     parsed["ResponseMetadata"] = {
         "RequestId": answer.headers.get("x-amzn-RequestId", ""),
         "HTTPStatusCode": answer.status_code,

@@ -68,7 +68,7 @@ def _customer(chance: Random, now: int, age: int, status: UserStatus) -> Custome
     shipping = address(chance, recipient)
     user = _profile(chance, user_id, given, family, shipping.country_code, since)
     if status is UserStatus.SUSPENDED:
-        user = user.model_copy(update={"status": status, "updated_at": moment(until)})
+        user = user.changed(status=status, updated_at=moment(until))
     if status is UserStatus.DELETED:
         user = _stub(user, until)
     return Customer(user, shipping, language, since, until)

@@ -98,7 +98,7 @@ class Shop:
         rated = Counter((verdict.good.product.id, verdict.stars) for verdict in self._verdicts)
         for good in self._goods:
             histogram = tuple(rated[good.product.id, stars] for stars in (1, 2, 3, 4, 5))
-            product = good.product.model_copy(update={"histogram": histogram})
+            product = good.product.changed(histogram=histogram)
             yield products.row(self._keys, product)
 
     def _order_rows(self) -> Rows:

@@ -55,7 +55,7 @@ def outcomes(answers: Sequence[dict[str, Any]]) -> Counter[str]:
 async def holder(shop: TestShop, key: Key) -> str | None:
     """Whom a uniqueness row names."""
     row = (await shop.table().batch_get([key], consistent=True)).get(key)
-    return Unique.model_validate(row).user_id if row else None
+    return Unique.of(row).user_id if row else None
 
 
 # --- orders and stock -----------------------------------------------------------------------

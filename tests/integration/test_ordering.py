@@ -66,7 +66,7 @@ async def test_the_same_key_and_input_gives_the_first_order(shop: TestShop) -> N
     given = order(line(goods[0], 3))
     first = await place(shop, given)
     # What has become of the product since, sold out and archived, changes nothing.
-    gone = goods[0].model_copy(update={"inventory": 0, "status": ProductStatus.ARCHIVED})
+    gone = goods[0].changed(inventory=0, status=ProductStatus.ARCHIVED)
     await shop.put(gone)
 
     again = await place(shop, given)

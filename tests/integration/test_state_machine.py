@@ -213,7 +213,7 @@ class Shopping(RuleBasedStateMachine):
 
         found = self.world.runner.run(read()).rows
         known = {bought.id for bought in self.orders.values() if bought.customer == customer}
-        assert {global_ids.of(Order.model_validate(row)) for row in found} == known
+        assert {global_ids.of(Order.of(row)) for row in found} == known
         self.world.steps += 1
 
     @invariant()
@@ -244,8 +244,8 @@ class Shopping(RuleBasedStateMachine):
         ]
         rows = await self.clean.table().batch_get([*things, *orders], consistent=True)
         return (
-            [Product.model_validate(rows[key]) for key in things],
-            [Order.model_validate(rows[key]) for key in orders],
+            [Product.of(rows[key]) for key in things],
+            [Order.of(rows[key]) for key in orders],
         )
 
     # --- how it is done ---------------------------------------------------------------------

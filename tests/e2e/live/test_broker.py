@@ -173,9 +173,7 @@ async def test_a_processor_killed_amid_1000_reviews_leaves_ratings_and_events_ri
         items.review(number, product.id, f"reviewer-{number}")
         for number, product in enumerate([*shelf.products] * 125)
     ]
-    edited = [
-        review.model_copy(update={"rating": 1 + review.rating % 5}) for review in reviews[:99]
-    ]
+    edited = [review.changed(rating=1 + review.rating % 5) for review in reviews[:99]]
     expected = ratings([*reviews, *edited])
     async with running.peers() as (listener, _):
         for product in expected:

@@ -14,6 +14,7 @@ from datasources.client import Endpoint, open_client
 from datasources.embedded import embedded_store
 from datasources.errors import ConfigurationError
 from datasources.provision import provision
+from datasources.rows import stored
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "infra" / "template.yaml"
@@ -51,7 +52,7 @@ async def read(url: str) -> list[str]:
             KeyConditionExpression="GSI1PK = :list",
             ExpressionAttributeValues={":list": {"S": "list"}},
         )
-        return [item["SK"]["S"] for item in answer["Items"]]
+        return [stored(item)["SK"] for item in answer["Items"]]
 
 
 async def test_rows_survive_a_restart_in_the_data_folder(tmp_path: Path) -> None:

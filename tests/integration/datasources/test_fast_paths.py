@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 from botocore.exceptions import ClientError
+from msgspec import Raw
 
 from datasources.client import Endpoint, as_store_error, open_client
 from datasources.errors import (
@@ -50,7 +52,19 @@ async def outcome(ask: Callable[[Any], Awaitable[Any]], client: Any) -> Any:
         answer = {**error.response, "raised": [type(error).__name__, error.operation_name]}
         answer["told"] = repr(as_store_error(error)), vars(as_store_error(error))
     metadata = answer.pop("ResponseMetadata")
-    return {**answer, "status": metadata["HTTPStatusCode"]}
+    return {**_parsed(answer), "status": metadata["HTTPStatusCode"]}
+
+
+def _parsed(answer: Any) -> Any:
+    """With the rows that came as JSON."""
+    match answer:
+        case Raw():
+            return orjson.loads(memoryview(answer))
+        case dict():
+            return {name: _parsed(each) for name, each in answer.items()}
+        case list():
+            return [_parsed(each) for each in answer]
+    return answer
 
 
 @asynccontextmanager

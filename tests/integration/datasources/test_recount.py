@@ -46,7 +46,7 @@ async def test_counts_that_have_gone_wrong_are_found_and_mended(shop: TestShop) 
     assert isinstance(toys, Category)
     assert toys.product_count == 40
     first = await item_at(shop, shop.keys.product(goods[0].id))
-    assert first == goods[0].model_copy(update={"histogram": (10, 0, 0, 0, 0)})
+    assert first == goods[0].changed(histogram=(10, 0, 0, 0, 0))
 
 
 async def test_the_other_tenants_are_left_alone(shop: TestShop) -> None:

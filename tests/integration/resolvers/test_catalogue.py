@@ -37,7 +37,7 @@ async def in_step(shop: TestShop, product_id: str = BOOK.id) -> Product:
     """The product, whose row has exactly the index attributes that belong to it."""
     row = await stored(shop, shop.keys.product(product_id))
     assert row is not None
-    product = Product.model_validate(row)
+    product = Product.of(row)
     assert row == as_stored(products.row(shop.keys, product))
     return product
 
@@ -232,7 +232,7 @@ async def test_a_changed_category_is_in_step_and_in_its_place(shop: TestShop) ->
     assert await listed(shop, "categories") == [TOYS, BOOKS]
     row = await stored(shop, shop.keys.category("books"))
     assert row is not None
-    assert row == categories.row(shop.keys, Category.model_validate(row))
+    assert row == categories.row(shop.keys, Category.of(row))
     assert row["productCount"] == 7
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 
 from datasources import orders
@@ -55,7 +56,7 @@ async def in_step(shop: TestShop, order: Order) -> Order:
     """The order as it is now, whose row has exactly the index attributes that belong to it."""
     row = await stored(shop, shop.keys.order(order.user_id, order.id))
     assert row is not None
-    now = Order.model_validate(row)
+    now = Order.of(row)
     assert row == as_stored(orders.row(shop.keys, now))
     return now
 
@@ -205,7 +206,7 @@ MOVES += [(was, "cancelOrder", "CANCELLED") for was in sorted(CANCELLABLE["staff
 async def test_an_erased_customers_order_loses_its_address_when_it_is_finished(
     shop: TestShop, was: str, mutation: str, to: str, status: UserStatus
 ) -> None:
-    address = Address.model_validate(ADDRESS)
+    address = msgspec.convert(ADDRESS, Address)
     order = await an_order(shop, OrderStatus(was), shipping_address=address)
     await shop.put(items.user(0, status=status))
 
@@ -219,7 +220,7 @@ async def test_an_erased_customers_order_loses_its_address_when_it_is_finished(
 async def test_an_order_that_would_outgrow_its_row_stays_as_it_is(shop: TestShop) -> None:
     room = ROW_BYTES - row_size(orders.row(shop.keys, items.order(1, CUSTOMER.id)))
     [placed] = items.order(1).history
-    history = (placed.model_copy(update={"note": "x" * (room - 1_000)}),)
+    history = (placed.changed(note="x" * (room - 1_000)),)
     order = await an_order(shop, OrderStatus.PENDING, history=history)
     before = await rows(shop)
 

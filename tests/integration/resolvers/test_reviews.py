@@ -33,7 +33,7 @@ async def in_step(shop: TestShop, global_id: str) -> Review:
     """The review, whose two rows are exactly those that stand for it."""
     row = await stored(shop, shop.keys.review(*global_ids.expect("id", global_id, "Review")))
     assert row is not None
-    review = Review.model_validate(row)
+    review = Review.of(row)
     assert row == reviews.row(shop.keys, review)
     mark = reviews.reviewed_row(shop.keys, review)
     assert await stored(shop, shop.keys.reviewed(review.user_id, review.product_id)) == mark

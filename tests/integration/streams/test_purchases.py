@@ -66,7 +66,7 @@ async def test_fifty_reviews_from_before_the_delivery_are_verified_and_not_other
     await reaction.react(change(shop, SHIPPED, DELIVERED))
     await reaction.react(change(shop, SHIPPED, DELIVERED))
     for review in before:
-        assert await stored(shop, review) == review.model_copy(update={"verified_purchase": True})
+        assert await stored(shop, review) == review.changed(verified_purchase=True)
 
 
 async def test_a_review_and_a_delivery_at_the_same_time_come_together(
@@ -84,11 +84,11 @@ async def test_a_review_and_a_delivery_at_the_same_time_come_together(
 
 
 async def test_an_edit_meanwhile_is_kept(shop: TestShop, reaction: PurchaseReaction) -> None:
-    edited = REVIEW.model_copy(update={"rating": 1, "updated_at": items.NOW + timedelta(minutes=5)})
+    edited = REVIEW.changed(rating=1, updated_at=items.NOW + timedelta(minutes=5))
     await shop.put(edited)
     await deliver(shop)
     await reaction.react(change(shop, None, REVIEW))
-    assert await stored(shop, edited) == edited.model_copy(update={"verified_purchase": True})
+    assert await stored(shop, edited) == edited.changed(verified_purchase=True)
 
 
 async def test_the_review_of_an_erased_user_is_verified_like_any_other(
@@ -114,7 +114,7 @@ async def test_an_undelivered_order_verifies_nothing(
     shop: TestShop, reaction: PurchaseReaction
 ) -> None:
     await shop.put(SHIPPED, REVIEW)
-    pending: Order = SHIPPED.model_copy(update={"status": OrderStatus.PAID})
+    pending: Order = SHIPPED.changed(status=OrderStatus.PAID)
     await reaction.react(change(shop, pending, SHIPPED))
     await reaction.react(change(shop, None, REVIEW))
     assert not (await stored(shop, REVIEW)).verified_purchase

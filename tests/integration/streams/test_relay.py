@@ -190,7 +190,7 @@ async def test_ratings_and_counts_follow_what_is_written(shop: Shop) -> None:
     await shop.assert_counts_right()
 
     await shop.rows.put(
-        *(one.model_copy(update={"rating": 5, "title": "Better"}) for one in written[:20]),
+        *(one.changed(rating=5, title="Better") for one in written[:20]),
         product(8, category="books"),
         product(9, category="toys", status=ProductStatus.DRAFT),
         product(10, category=None),
@@ -215,7 +215,7 @@ async def test_a_rating_is_no_edit_of_the_product(shop: Shop) -> None:
     for item in await shop.items():
         if isinstance(item, Product):
             assert sum(item.histogram) == 2
-            assert item.model_copy(update={"histogram": (0, 0, 0, 0, 0)}) in PRODUCTS
+            assert item.changed(histogram=(0, 0, 0, 0, 0)) in PRODUCTS
 
 
 async def test_what_a_killed_processor_had_begun_is_counted_once(shop: Shop) -> None:
@@ -255,7 +255,7 @@ async def test_loaded_rows_are_counted_already(shop: Shop) -> None:
     goods = [one for one in items if isinstance(one, Product)]
     await shop.remove(keys.review(one.product_id, one.id) for one in opinions[:10])
     await shop.remove(keys.product(one.id) for one in goods[:5])
-    await shop.rows.put(*(one.model_copy(update={"rating": 1}) for one in opinions[10:30]))
+    await shop.rows.put(*(one.changed(rating=1) for one in opinions[10:30]))
     await shop.rows.put(review(1, goods[6].id, author="new"))
     await shop.catch_up()
     await shop.assert_counts_right()

@@ -364,7 +364,7 @@ async def test_stale_entries_of_the_index_are_left_out_and_the_page_is_filled(
         del client.rows[KEYS.product(stale.id)]
         client.ghosts.append(there)
         if since is not None:
-            now = products.row(KEYS, stale.model_copy(update=since))
+            now = products.row(KEYS, stale.changed(**since))
             # Not in the index yet where it is now: only the table has it.
             client.put([{n: v for n, v in now.items() if not n.startswith("GSI3")}])
 
@@ -382,7 +382,7 @@ async def test_a_product_whose_price_has_changed_is_listed_once() -> None:
     [product, *others] = goods(10, 20, 30)
     client.put(products.row(KEYS, each) for each in others)
     client.ghosts.append(products.row(KEYS, product))  # at 10 still
-    client.put([products.row(KEYS, product.model_copy(update={"price": 25}))])
+    client.put([products.row(KEYS, product.changed(price=25))])
     assert prices(await priced(client, 10)) == [20, 25, 30]
 
 

@@ -100,7 +100,7 @@ def test_a_delivered_product_is_marked_once_however_many_lines_it_has() -> None:
     order = items.order(1, lines=(line, line))
     [row] = orders.purchased_rows(KEYS, order, NOW)
     assert (row["PK"], row["SK"]) == KEYS.purchased("user-0", line.product_id)
-    assert from_row(row).model_dump()["at"] == timestamp(NOW)
+    assert from_row(row).to_attributes()["at"] == timestamp(NOW)
 
 
 async def test_an_order_is_found_by_its_number_with_one_query() -> None:

@@ -43,7 +43,7 @@ def told_of(record: Mapping[str, Any]) -> Exception:
 
 def stock(product: Product, **changes: Any) -> dict[str, Any]:
     """A product's row, other than it was read."""
-    return products.row(KEYS, product.model_copy(update=changes))
+    return products.row(KEYS, product.changed(**changes))
 
 
 def store(*script: Answer | Exception) -> ScriptedStore:
@@ -217,7 +217,7 @@ async def test_each_product_that_would_not_give_its_stock_is_named() -> None:
 
 
 async def test_a_price_that_has_changed_in_between_is_read_again() -> None:
-    dearer = GOODS[0].model_copy(update={"price": 9_999})
+    dearer = GOODS[0].changed(price=9_999)
     client = store(
         cancelled("None", "None", "ConditionalCheckFailed", rows={2: stock(dearer)}),
         Answer.CARRIED_OUT,

@@ -112,11 +112,11 @@ def test_no_event_tells_of_a_person(new: Any) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (JANE, JANE.model_copy(update={"first_name": "Joan"})),
+        (JANE, JANE.changed(first_name="Joan")),
         (JANE, None),
         (order(1), order(1, version=2)),
         (order(1), None),
-        (OPINION, OPINION.model_copy(update={"rating": 1})),
+        (OPINION, OPINION.changed(rating=1)),
         (None, product(1, inventory=0)),
         (product(1, inventory=9), None),
         (None, category("books")),

@@ -25,7 +25,7 @@ LINES = tuple(
 SHIPPED = order(1, "user-1", status=OrderStatus.SHIPPED, lines=LINES)
 DELIVERED = order(1, "user-1", status=OrderStatus.DELIVERED, lines=LINES)
 REVIEW = review(1, PRODUCTS[0], "user-1")
-VERIFIED = REVIEW.model_copy(update={"verified_purchase": True})
+VERIFIED = REVIEW.changed(verified_purchase=True)
 
 
 @dataclass
@@ -131,12 +131,12 @@ async def test_a_review_without_a_delivery_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (DELIVERED, DELIVERED.model_copy(update={"version": 2})),
-        (DELIVERED, DELIVERED.model_copy(update={"status": OrderStatus.REFUNDED})),
+        (DELIVERED, DELIVERED.changed(version=2)),
+        (DELIVERED, DELIVERED.changed(status=OrderStatus.REFUNDED)),
         (None, SHIPPED),
         (DELIVERED, None),
         (None, VERIFIED),
-        (REVIEW, REVIEW.model_copy(update={"rating": 1})),
+        (REVIEW, REVIEW.changed(rating=1)),
         (REVIEW, VERIFIED),
         (REVIEW, None),
         (None, product(1)),

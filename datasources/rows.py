@@ -1,0 +1,146 @@
+"""Rows as the store gives them: DynamoDB's JSON, decoded when and as far as it is asked for.
+
+An attribute value is an object of one member, whose name is its type: {"S": "text"}, {"N": "12"}
+("Data type descriptors" in the Developer Guide). For each struct its *form* is derived, the one
+that such JSON decodes into with every attribute checked, so that nothing lies between the bytes
+of an answer and an item: no dict of dicts, which would cost several times the item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, cached_property
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from msgspec import NODEFAULT, Meta, Raw, Struct, defstruct
+
+from datasources.attributes import decode_row
+
+S = TypeVar("S", bound=Struct)
+
+
+class _Text(Struct, frozen=True, gc=False):
+    S: str
+
+
+class _Head(Struct, frozen=True, gc=False):
+    """What a row is known by, and its places in the indexes."""
+
+    entity: _Text | None = None
+    PK: _Text | None = None
+    SK: _Text | None = None
+    GSI1SK: _Text | None = None
+    GSI2SK: _Text | None = None
+    GSI3SK: _Text | None = None
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+_HEAD = frozenset(_Head.__struct_fields__)
+
+
+class StoredRow(Mapping[str, Any]):
+    """A row by its JSON; as a mapping, of its attributes as Python values."""
+
+    def __init__(self, json: Raw) -> None:
+        self.json = json
+        self._head = _decode_head(json)
+
+    def __getitem__(self, name: str) -> Any:
+        if name in _HEAD and (value := getattr(self._head, name)) is not None:
+            return value.S
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        return decode_row(msgspec.json.decode(self.json))
+
+
+def stored(row: Raw | Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row as an answer has it, whether its attributes were parsed or not."""
+    return StoredRow(row) if isinstance(row, Raw) else decode_row(row)
+
+
+def read(kind: type[S], row: StoredRow) -> S:
+    """The row as a struct of a kind; msgspec.ValidationError where it is none."""
+    decode, make = _reader(kind)
+    made: S = make(decode(row.json))
+    return made
+
+
+@cache
+def _reader(kind: type[S]) -> tuple[Callable[[Raw], Any], Callable[[Any], S]]:
+    form, make = _form(kind)
+    # DynamoDB's numbers are text, so they are read as what they spell.
+    return msgspec.json.Decoder(form, strict=False).decode, make
+
+
+# --- forms ----------------------------------------------------------------------------------
+
+
+@cache
+def _form(kind: type[S]) -> tuple[type[Struct], Callable[[Any], S]]:
+    """The form of a struct, and what makes the struct of it."""
+    fields: list[Any] = []
+    arguments: list[str] = []
+    names: dict[str, Any] = {"kind": kind}
+    for field in msgspec.structs.fields(kind):
+        inner, nullable = _without_none(field.type)
+        descriptor, type_, expression = _value(inner, names)
+        attribute = _attribute(descriptor, type_, nullable=nullable)
+        place = f"form.{field.name}"
+        value = expression.format(f"{place}.{descriptor}")
+        if nullable:
+            value = f"None if {place}.{descriptor} is None else {value}"
+        if field.default is NODEFAULT:
+            fields.append((field.name, attribute))
+        else:
+            fields.append((field.name, attribute | None, None))
+            names[f"no_{field.name}"] = field.default
+            value = f"no_{field.name} if {place} is None else ({value})"
+        arguments.append(f"{field.name}={value}")
+    form = defstruct(f"{kind.__name__}Form", fields, rename="camel", kw_only=True, gc=False)
+    make = eval(f"lambda form: kind({', '.join(arguments)})", names)  # noqa: S307 of fields' names
+    return form, make
+
+
+def _value(kind: Any, names: dict[str, Any]) -> tuple[str, Any, str]:
+    """The descriptor of a type, the type of what stands under it, and the expression that makes
+    the value of that; what the expression needs is added to `names`."""
+    if get_origin(kind) is tuple:
+        of, *rest = get_args(kind)
+        descriptor, inner, expression = _value(of, names)
+        items: Any = list[_attribute(descriptor, inner)]  # type: ignore[misc]
+        if rest != [Ellipsis]:
+            size = 1 + len(rest)
+            items = Annotated[items, Meta(min_length=size, max_length=size)]
+        item = expression.format(f"item.{descriptor}")
+        return "L", items, f"tuple([{item} for item in {{}}])"
+    plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    if issubclass(plain, Struct):
+        form, make = _form(plain)
+        names[f"make{plain.__name__}"] = make
+        return "M", form, f"make{plain.__name__}({{}})"
+    if issubclass(plain, bool):
+        return "BOOL", kind, "{}"
+    return "N" if issubclass(plain, int) else "S", kind, "{}"
+
+
+def _attribute(descriptor: str, kind: Any, *, nullable: bool = False) -> Any:
+    """The type of an attribute value; of a nullable one {"NULL": true} has no such member."""
+    member: Any = (descriptor, kind | None, None) if nullable else (descriptor, kind)
+    return defstruct("Attribute", [member], gc=False)
+
+
+def _without_none(kind: Any) -> tuple[Any, bool]:
+    if not isinstance(kind, UnionType) and get_origin(kind) is not Union:
+        return kind, False
+    [inner] = (each for each in get_args(kind) if each is not NoneType)
+    return inner, True
