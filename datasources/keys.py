@@ -78,7 +78,9 @@ def index_keys(index: str, pk: str, sk: str) -> dict[str, str]:
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds: of fixed width, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def month(moment: datetime) -> str:

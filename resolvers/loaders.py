@@ -33,18 +33,31 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class ShieldedLoader(DataLoader[K, V]):
+class SharedFuture(asyncio.Future[V]):
+    """A future that no one of those who wait for it can cancel: it ends with its batch, and only
+    then a task that was cancelled meanwhile. (A shield for each of them would cost more than
+    all else that a loader does.)"""
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
+
+
+class SharingLoader(DataLoader[K, V]):
     """A loader whose futures outlive those who wait for them.
 
-    The executor cancels the siblings of a field that failed. Unshielded, that would cancel the
-    future that other fields share, and the loader would keep it: the key would stay poisoned.
+    The executor cancels the siblings of a field that failed. That must not cancel the future
+    that other fields share, for the loader would keep it: the key would stay poisoned.
     """
 
     def load(self, key: K) -> asyncio.Future[V]:
-        return asyncio.shield(super().load(key))
+        found: asyncio.Future[V] | None = self._cache.get(key)
+        if found is None:
+            found = self._cache[key] = SharedFuture(loop=self.loop)
+            self.do_resolve_reject(key, found)
+        return found
 
 
-class ItemLoader(ShieldedLoader[Key, "Item | None"]):
+class ItemLoader(SharingLoader[Key, "Item | None"]):
     """Rows of any kind by key: all that is asked for at once is one BatchGetItem."""
 
     def __init__(self, table: Table) -> None:
@@ -74,7 +87,7 @@ class PageRequest:
     start: Bound | None = None
 
 
-class PageLoader(ShieldedLoader[PageRequest, Page]):
+class PageLoader(SharingLoader[PageRequest, Page]):
     """Pages of lists: what is asked for at once is read side by side and arrives together, so
     that what is then loaded for all of it is one batch; the same page twice is one call."""
 

@@ -1,4 +1,5 @@
-"""Signature Version 4 for a POST to the root of an endpoint, with the signing key kept.
+"""Signature Version 4 for a POST to the root of an endpoint, with the signing key kept and all of
+the canonical request that is the same from call to call.
 
 "Create a signed AWS API request" in the IAM User Guide; the signature is botocore's for the same
 headers, body and time.
@@ -10,8 +11,9 @@ import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
@@ -38,30 +40,23 @@ class Signer:
         self, headers: Mapping[str, str], host: str, body: bytes, credentials: ReadOnlyCredentials
     ) -> dict[str, str]:
         """The headers with which the request is sent: those given, a time and a signature."""
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self.clock()))
-        signed = {**headers, "X-Amz-Date": moment}
-        if credentials.token:
-            signed["X-Amz-Security-Token"] = credentials.token
-        lines = {"host": host} | {name.lower(): value for name, value in signed.items()}
-        names = sorted(lines.keys() - _UNSIGNED)
-        listed = ";".join(names)
-        canonical = "\n".join(
-            (
-                "POST\n/\n",
-                *(f"{name}:{' '.join(lines[name].split())}" for name in names),
-                "",
-                listed,
-                sha256(body).hexdigest(),
-            )
-        )
+        moment = _moment(int(self.clock()))
+        frame = _frame(host, tuple(headers.items()), credentials.token)
+        canonical = f"{frame.before}{moment}{frame.after}{sha256(body).hexdigest()}"
         day = moment[:8]
         scope = f"{day}/{self.region}/{self.service}/aws4_request"
         text = f"{_ALGORITHM}\n{moment}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
         signature = _hmac(self._signing_key(credentials.secret_key, day), text).hex()
-        signed["Authorization"] = (
-            f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
-            f"SignedHeaders={listed}, Signature={signature}"
-        )
+        signed = {
+            **headers,
+            "X-Amz-Date": moment,
+            "Authorization": (
+                f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
+                f"SignedHeaders={frame.names}, Signature={signature}"
+            ),
+        }
+        if credentials.token:
+            signed["X-Amz-Security-Token"] = credentials.token
         return signed
 
     def _signing_key(self, secret: str | None, day: str) -> bytes:
@@ -71,6 +66,35 @@ class Signer:
                 key = _hmac(key, part)
             self._key, self._key_for = key, (secret, day)
         return self._key
+
+
+class _Frame(NamedTuple):
+    """A canonical request but for its time and the hash of its body, and what is signed of it."""
+
+    before: str
+    after: str
+    names: str
+
+
+@lru_cache(maxsize=128)
+def _frame(host: str, headers: tuple[tuple[str, str], ...], token: str | None) -> _Frame:
+    """Of the calls of one operation it is always the same."""
+    lines = {"host": host} | {name.lower(): " ".join(value.split()) for name, value in headers}
+    if token:
+        lines["x-amz-security-token"] = token
+    lines["x-amz-date"] = ""
+    names = sorted(lines.keys() - _UNSIGNED)
+    date = names.index("x-amz-date")
+    signed = [f"{name}:{lines[name]}" for name in names]
+    listed = ";".join(names)
+    before = "\n".join(("POST\n/\n", *signed[: date + 1]))
+    after = "\n".join(("", *signed[date + 1 :], "", listed, ""))
+    return _Frame(before, after, listed)
+
+
+@lru_cache(maxsize=1)
+def _moment(second: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
 
 
 def _hmac(key: bytes, text: str) -> bytes:

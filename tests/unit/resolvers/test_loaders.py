@@ -131,10 +131,10 @@ async def test_who_is_cancelled_takes_nothing_from_the_others() -> None:
     cancelled, waiting = asyncio.create_task(load()), asyncio.create_task(load())
     await store.asked.wait()
     cancelled.cancel()
-    await asyncio.wait([cancelled])
-    assert cancelled.cancelled()
     store.may_answer.set()
     assert await waiting == items.user(0)
+    await asyncio.wait([cancelled])
+    assert cancelled.cancelled()
     assert await found.user("user-0") == items.user(0)
     assert keys_asked(store) == [1]
 
@@ -151,9 +151,10 @@ async def test_a_page_outlives_who_asked_for_it_as_well() -> None:
     cancelled, waiting = asyncio.create_task(load()), asyncio.create_task(load())
     await store.asked.wait()
     cancelled.cancel()
-    await asyncio.wait([cancelled])
     store.may_answer.set()
     page = await waiting
+    await asyncio.wait([cancelled])
+    assert cancelled.cancelled()
     assert [entry.item for entry in page.entries] == [items.product(0)]
     assert len(store.named("query")) == 1
 
