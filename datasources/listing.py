@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, isqrt
+from typing import NamedTuple
 
 from datasources.items import Item, Row, from_row
 from datasources.keys import EVERYTHING, GSI3, PK, SK, Key, SortRange, sort_attribute
@@ -39,8 +40,7 @@ class Batch:
     reached: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An item of a list, where it stands in it, and the primary key of its row."""
 
     position: str
@@ -93,8 +93,11 @@ class Listing:
     ) -> AsyncIterator[Batch]:
         descending = self.descending != backward
         part = _from(self.range, start, descending)
-        query = Query("", part, self.index, descending, self.equals, self.keys_only)
-        return merge(table, [replace(query, pk=pk) for pk in partitions], limit)
+        queries = [
+            Query(pk, part, self.index, descending, self.equals, self.keys_only)
+            for pk in partitions
+        ]
+        return merge(table, queries, limit)
 
     def holds(self, item: Item, position: str) -> bool:
         """Whether an item still stands where a keys-only index, which lags, said it does."""

@@ -6,13 +6,14 @@ with `before`, and both `hasNextPage` and `hasPreviousPage` are exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from datasources.errors import BadUserInput, InvalidCursor
 from datasources.items import Item
-from datasources.listing import Bound, Listing, Page
+from datasources.listing import Bound, Entry, Listing, Page
 from resolvers.context import Context
 from resolvers.loaders import PageRequest
 
@@ -72,8 +73,7 @@ def _start(context: Context, listing: Listing, window: Window) -> Bound | None:
     return Bound(position)
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A node and, sealed only when it is asked for, its cursor."""
 
     node: Item
@@ -95,13 +95,15 @@ class Connection:
 
     @cached_property
     def edges(self) -> Sequence[Edge]:
-        entries = self.page.entries
-        ordered = reversed(entries) if self.request.backward else entries
-        return [Edge(entry.item, entry.position, self) for entry in ordered]
+        return [Edge(entry.item, entry.position, self) for entry in self._ordered()]
 
     @property
     def nodes(self) -> Sequence[Item]:
-        return [edge.node for edge in self.edges]
+        return [entry.item for entry in self._ordered()]
+
+    def _ordered(self) -> Iterable[Entry]:
+        entries = self.page.entries
+        return reversed(entries) if self.request.backward else entries
 
     @property
     def page_info(self) -> Connection:

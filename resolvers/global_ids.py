@@ -6,7 +6,8 @@ The base64url text of `Type:part:part`, e.g. `Order:<user ID>:<order ID>`. Only 
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -33,7 +34,8 @@ class GlobalId(NamedTuple):
 
 def encode(kind: str, *parts: str) -> str:
     text = ":".join((kind, *map(_escape, parts)))
-    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    coded = b2a_base64(text.encode(), newline=False).decode().rstrip("=")
+    return coded.replace("+", "-").replace("/", "_")
 
 
 def of(item: Item) -> str:
@@ -91,7 +93,7 @@ def _parse(text: str) -> GlobalId | None:
 
 
 def _escape(part: str) -> str:
-    return part.replace("%", "%25").replace(":", "%3A")
+    return part.replace("%", "%25").replace(":", "%3A") if "%" in part or ":" in part else part
 
 
 def _unescape(part: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from functools import cached_property
+from typing import Self, TypeVar, cast
 
 from aiodataloader import DataLoader
 
@@ -47,14 +48,38 @@ class SharingLoader(DataLoader[K, V]):
 
     The executor cancels the siblings of a field that failed. That must not cancel the future
     that other fields share, for the loader would keep it: the key would stay poisoned.
+
+    What is primed gets a future only when it is asked for: of a page's items few are.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._primed: dict[K, V] = {}
 
     def load(self, key: K) -> asyncio.Future[V]:
         found: asyncio.Future[V] | None = self._cache.get(key)
         if found is None:
             found = self._cache[key] = SharedFuture(loop=self.loop)
-            self.do_resolve_reject(key, found)
+            if key in self._primed:
+                found.set_result(self._primed[key])
+            else:
+                self.do_resolve_reject(key, found)
         return found
+
+    def prime(self, key: K, value: V) -> Self:
+        if key not in self._cache:
+            self._primed.setdefault(key, value)
+        return self
+
+    def clear(self, key: K) -> Self:
+        self._primed.pop(key, None)
+        super().clear(key)
+        return self
+
+    def clear_all(self) -> Self:
+        self._primed.clear()
+        super().clear_all()
+        return self
 
 
 class ItemLoader(SharingLoader[Key, "Item | None"]):
@@ -126,9 +151,15 @@ class Loaders:
     """The loaders of one operation."""
 
     def __init__(self, table: Table, keys: Keys, *, read_budget: int) -> None:
+        self._table = table
         self._keys = keys
+        self._budget = read_budget
         self.items = ItemLoader(table)
-        self.pages = PageLoader(table, self.items, read_budget=read_budget)
+
+    @cached_property
+    def pages(self) -> PageLoader:
+        """Made when first asked for, since many operations read no list."""
+        return PageLoader(self._table, self.items, read_budget=self._budget)
 
     def forget(self) -> None:
         """Drops what was loaded, since it has been written over."""

@@ -8,7 +8,7 @@ answers the call, after all other handlers, who see the request and may answer i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,9 +43,11 @@ class RefreshingCredentials(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What aioboto3 made of the first call of an operation, as its event shows it."""
+    """What aioboto3 made of the first call of an operation, as its event shows it. `tokens` are
+    the parameters that botocore makes up where they are not given."""
 
     model: OperationModel
+    tokens: Sequence[str]
     request: Mapping[str, Any]
     signer: Any
     context: Mapping[str, Any]
@@ -68,7 +70,7 @@ class FastClient:
         self._signers: dict[str, Signer] = {}
         for operation, name in _METHODS.items():
             setattr(self, name, partial(self._call, operation, getattr(client, name)))
-        client.meta.events.register_first(_EVENT, self._remember)
+            client.meta.events.register_first(f"{_EVENT}.{operation}", self._remember)
         client.meta.events.register_last("before-call", self._answer)
 
     def __getattr__(self, name: str) -> Any:
@@ -76,7 +78,7 @@ class FastClient:
 
     async def _call(self, operation: str, method: Method, /, **parameters: Any) -> dict[str, Any]:
         prepared = self._prepared.get(operation)
-        if prepared is None or not _complete(prepared.model, parameters):
+        if prepared is None or not all(name in parameters for name in prepared.tokens):
             return await method(**parameters)
         body = encode(parameters)
         if body is None:
@@ -103,9 +105,12 @@ class FastClient:
         context: Mapping[str, Any],
         **_: Any,
     ) -> None:
-        if model.name not in self._prepared and _answerable(model, params, context):
+        if _answerable(model, params, context):
             request = {**params, "headers": {**params["headers"]}}
-            self._prepared[model.name] = _Prepared(model, request, request_signer, {**context})
+            tokens = tuple(model.idempotent_members)
+            prepared = _Prepared(model, tokens, request, request_signer, {**context})
+            self._prepared[model.name] = prepared
+            self._client.meta.events.unregister(f"{_EVENT}.{model.name}", self._remember)
 
     async def _answer(
         self, model: OperationModel, params: Mapping[str, Any], context: Mapping[str, Any], **_: Any
@@ -125,11 +130,6 @@ class FastClient:
         if region not in self._signers:
             self._signers[region] = Signer(region)
         return self._signers[region]
-
-
-def _complete(model: OperationModel, parameters: Mapping[str, Any]) -> bool:
-    """Whether no token is left for botocore to make up."""
-    return all(name in parameters for name in model.idempotent_members)
 
 
 def _answerable(
