@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -29,6 +30,8 @@ from schema.sse import EVENTS, EventStreams
 GRAPHQL = "application/graphql-response+json"
 JSON = "application/json"
 
+# What can be answered in, by the names that clients have for it.
+_OFFERED = {GRAPHQL: GRAPHQL, JSON: JSON, "application/*": JSON, "*/*": JSON}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -78,7 +81,8 @@ class GraphQLEndpoint:
         try:
             if self.explorer and _wants_page(request):
                 return self.explorer.page(request)
-            wanted = _negotiate(request.headers.get("accept"), self._media(request))
+            streaming = self.streams is not None and request.method != "HEAD"
+            wanted = _negotiate(request.headers.get("accept"), streaming=streaming)
             media = JSON if wanted == EVENTS else wanted  # of what is no GraphQL request
             response = await self._answer(request, wanted, request_id)
         except BadRequest as bad:
@@ -148,13 +152,6 @@ class GraphQLEndpoint:
             raise BadRequest(400, "The body broke off.") from None
         return bytes(body)
 
-    def _media(self, request: Request) -> dict[str, str]:
-        """What can be answered in, by the names that clients have for it."""
-        media = {GRAPHQL: GRAPHQL, JSON: JSON, "application/*": JSON, "*/*": JSON}
-        if self.streams and request.method != "HEAD":
-            media[EVENTS] = EVENTS
-        return media
-
     def _request_id(self, request: Request) -> str:
         given = request.headers.get("x-request-id", "")
         return given if _REQUEST_ID.fullmatch(given) else self.request_id()
@@ -169,10 +166,13 @@ def _wants_page(request: Request) -> bool:
     )
 
 
-def _negotiate(accept: str | None, offered: Mapping[str, str]) -> str:
+# Clients send few values of these headers, over and over.
+@lru_cache(maxsize=256)
+def _negotiate(accept: str | None, *, streaming: bool) -> str:
     """The media type to answer in; 406 where the client takes none."""
     if accept is None or not accept.strip():
         return JSON
+    offered = {**_OFFERED, EVENTS: EVENTS} if streaming else _OFFERED
     best, found = 0.0, None
     for part in accept.lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
@@ -196,6 +196,7 @@ def _quality(parameters: list[str]) -> float:
     return 1.0
 
 
+@lru_cache(maxsize=256)
 def _is_json(content_type: str) -> bool:
     name, *parameters = (piece.strip().lower() for piece in content_type.split(";"))
     charsets = [p.partition("=")[2].strip('" ') for p in parameters if p.startswith("charset")]
