@@ -7,11 +7,13 @@ order) are read with it and free.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -26,13 +28,22 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
+    Visitor,
     get_named_type,
+    visit,
 )
 
 from resolvers.connection import DEFAULT_SIZE, LARGEST_SIZE
 
 # Lists inside an object, and how long they can be.
 LIST_SIZES = {("Order", "items"): 50}
+
+# The arguments that say how long a list is: of a connection, and of Query.nodes.
+_PAGE_SIZES = ("first", "last")
+_SIZES = {*_PAGE_SIZES, "ids"}
+
+_MOST_OPERATIONS = 1_000
+_MOST_COSTS = 100  # of one operation
 
 # A document of few tokens can cost more than any machine counts to; JSON's numbers are exact
 # up to here, and no limit lies beyond.
@@ -56,6 +67,65 @@ def cost_of(
     root = schema.get_root_type(operation.operation)
     cost = _Estimate(schema, document, variables).selections(operation.selection_set, root)
     return min(cost, MOST)
+
+
+class CostBook:
+    """The costs of the operations of one schema: each is weighed once for all values of its
+    variables but those that a page size or a list of IDs is given by."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._known: OrderedDict[int, _Known] = OrderedDict()
+
+    def find(
+        self,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        variables: Mapping[str, Any],
+    ) -> int:
+        """As `cost_of`."""
+        known = self._of(document, operation)
+        sizes = tuple(_size(variables.get(name)) for name in known.sizing)
+        cost = known.costs.get(sizes)
+        if cost is None:
+            cost = cost_of(self._schema, document, operation, variables)
+            if len(known.costs) < _MOST_COSTS:
+                known.costs[sizes] = cost
+        return cost
+
+    def _of(self, document: DocumentNode, operation: OperationDefinitionNode) -> _Known:
+        known = self._known.get(id(operation))
+        if known is None:
+            known = self._known[id(operation)] = _Known(operation, _sizing(document))
+            if len(self._known) > _MOST_OPERATIONS:
+                self._known.popitem(last=False)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One operation. It is kept here, so that no other can come to have its id."""
+
+    operation: OperationDefinitionNode
+    sizing: tuple[str, ...]
+    costs: dict[tuple[object, ...], int] = field(default_factory=dict)
+
+
+def _sizing(document: DocumentNode) -> tuple[str, ...]:
+    """The variables that give the sizes of lists."""
+    found: dict[str, None] = {}
+
+    class Sizes(Visitor):
+        def enter_argument(self, node: ArgumentNode, *_args: object) -> None:
+            if node.name.value in _SIZES and isinstance(node.value, VariableNode):
+                found[node.value.name.value] = None
+
+    visit(document, Sizes())
+    return tuple(found)
+
+
+def _size(value: object) -> object:
+    return len(value) if isinstance(value, list | tuple) else value
 
 
 class _Estimate:
@@ -112,7 +182,7 @@ class _Estimate:
         return self._list_size(node, parent) * (below + _is_object(inner))
 
     def _page_size(self, node: FieldNode) -> int:
-        given = [self._argument(node, name) for name in ("first", "last")]
+        given = [self._argument(node, name) for name in _PAGE_SIZES]
         sizes = [size for size in given if isinstance(size, int)]
         # A size below zero is refused as it runs; here it must not pay for its neighbours.
         return max(0, min(max(sizes, default=DEFAULT_SIZE), LARGEST_SIZE))

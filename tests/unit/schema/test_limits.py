@@ -50,6 +50,19 @@ def test_the_cost_is_the_objects_to_read_times_the_lists_they_stand_in(
     assert cost(query) == expected
 
 
+def test_a_known_operation_costs_by_its_sizes_as_it_did_when_it_was_new() -> None:
+    query = """query Lists($first: Int, $last: Int, $ids: [ID!]!, $id: ID!) {
+      categories(first: $first) { nodes { products(last: $last) { nodes { id } } } }
+      nodes(ids: $ids) { id } product(id: $id) { id } }"""
+    executor = Executor(SHOP, limits=ANY_COST, introspection=True)
+    for _ in range(2):
+        for first, last, ids in [(1, 2, []), (3, 2, ["a"]), (None, 2, ["a", "b"]), (3, None, [])]:
+            sizes = {"first": first, "last": last, "ids": ids, "id": "x"}
+            known = executor.prepare(query, "Lists", sizes).requested
+            assert known == cost(query, **sizes)
+            assert known == (first or 20) * (1 + (last or 20)) + len(ids) + 1
+
+
 def test_the_promised_nested_query_costs_what_it_could_read() -> None:
     reviews = "reviews(first: 3) { nodes { rating author { username } } }"
     items = f"items {{ product {{ name category {{ name }} {reviews} }} }}"
