@@ -1,4 +1,4 @@
-"""The command line. What its commands work with is put together in `composition.py`."""
+"""The command line. What its commands work with is put together in `composition/`."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, NoReturn
 
-import aiohttp
 import uvloop
 from jwt.warnings import InsecureKeyLengthWarning
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 import settings as configuration
-from composition.app import compose
-from composition.identity import explorer, mint_token
-from composition.live import open_feed, open_letters, open_processor
+from composition.identity import mint_token
+from composition.live import open_letters, open_processor
+from composition.serving import answer, check_workers, introduction
 from composition.store import (
     TEMPLATE,
     bulk_table,
     now,
     open_endpoint,
     open_store,
-    prepare_store,
 )
+from composition.workers import Worker, fork_workers
 from datasources.client import open_client
 from datasources.erasure import finish_all
 from datasources.errors import CartographError, ConfigurationError
@@ -43,57 +42,31 @@ from datasources.seed.generate import generate
 from datasources.seed.load import load
 from schema.app import probes
 from schema.build import export_sdl
-from schema.explorer import Explorer
 from schema.serving import address, is_loopback, listen, serve_app
 from settings import Settings
 from streams.dead_letters import QueueDeadLetters
 from streams.metrics import StreamMetrics
-from streams.outbox import Outbox
 from streams.redrive import Redrive
 from streams.relay import Relay
 
-SECRET_LENGTH = 32  # bytes, RFC 7518, section 3.2
+MOST_WORKERS = 64
 
 
-async def serve(settings: Settings, arguments: argparse.Namespace) -> None:
+def serve(settings: Settings, arguments: argparse.Namespace) -> None:
+    if arguments.workers > 1:
+        check_workers(settings)
     listener = listen(arguments.host, arguments.port)
-    registry, outbox = CollectorRegistry(), Outbox(now)
-    async with AsyncExitStack() as stack:
-        endpoint = await stack.enter_async_context(open_endpoint(settings, say))
-        client = await stack.enter_async_context(open_client(endpoint))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        await prepare_store(settings, client)
-        opening = open_feed(settings, endpoint, client, outbox, StreamMetrics(registry))
-        feed = await stack.enter_async_context(opening)
-        local = is_loopback(listener)
-        page = explorer(settings, trusting=local)
-        for line in remarks(settings, page):
+    local = is_loopback(listener)
+    lines = introduction(settings, listener, local=local, workers=arguments.workers)
+
+    def announce() -> None:
+        for line in lines:
             say(line)
-        say(f"Serving http://{address(listener)}/graphql from the store {settings.store}")
-        service = compose(
-            settings,
-            client,
-            session,
-            feed,
-            registry,
-            page=page,
-            outbox=outbox if local and settings.is_embedded else None,
-        )
-        await serve_app(
-            service.app,
-            listener,
-            stopping=service.stopping,
-            drain=service.drain,
-            largest_message=settings.socket_message,
-        )
 
-
-def remarks(settings: Settings, page: Explorer | None) -> Iterator[str]:
-    """What whoever starts the service should know."""
-    if settings.jwt_secret and len(settings.jwt_secret.get_secret_value()) < SECRET_LENGTH:
-        yield f"CARTOGRAPH_JWT_SECRET is under {SECRET_LENGTH} bytes: for development alone"
-    if page and not page.built:
-        yield "The GraphiQL explorer is not built; `make graphiql` builds it (needs npm)"
+    source: socket.socket | Worker = listener
+    if arguments.workers > 1:
+        source = fork_workers(listener, arguments.workers, announce=announce, say=say)
+    in_loop(answer(settings, source, local=local, announce=announce, report=say))
 
 
 async def process(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -229,7 +202,8 @@ async def schema(_settings: Settings, _arguments: argparse.Namespace) -> None:
 
 # --- the command line -----------------------------------------------------------------------
 
-Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
+Command = Callable[[Settings, argparse.Namespace], None]
+Work = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
 
 
 class Parser(argparse.ArgumentParser):
@@ -242,7 +216,7 @@ def parser() -> argparse.ArgumentParser:
     root = Parser(prog="cartograph", description="A GraphQL API for a shop in one DynamoDB table.")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def add(name: str, run: Command, summary: str, epilog: str | None = None) -> Parser:
+    def add(name: str, run: Command | Work, summary: str, epilog: str | None = None) -> Parser:
         command: Parser = commands.add_parser(
             name,
             help=summary,
@@ -256,6 +230,13 @@ def parser() -> argparse.ArgumentParser:
     command = add("serve", serve, "Serves the API over HTTP.", configuration.help_text())
     command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     command.add_argument("--port", type=port, default=8000, help="port (default: %(default)s)")
+    command.add_argument(
+        "--workers",
+        type=workers,
+        default=1,
+        metavar="N",
+        help="processes; above 1 they need a broker (default: %(default)s)",
+    )
     add("schema", schema, "Prints the schema in the schema definition language.")
     command = add("token", token, "Prints a token for development, good for a day.")
     command.add_argument("--sub", required=True, help="the user's ID, raw or global")
@@ -293,6 +274,18 @@ def port(text: str) -> int:
     return number
 
 
+def workers(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"should be 1 to {MOST_WORKERS}, not {number}")
+    return number
+
+
+def in_loop(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
 def say(line: str) -> None:
     print(f"cartograph: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -308,8 +301,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             logging.getLogger(library).setLevel(logging.WARNING)
         # `serve` says so in a line of its own.
         warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(arguments.run(settings, arguments))
+        if work := arguments.run(settings, arguments):
+            in_loop(work)
     except ConfigurationError as error:
         say(error.message)
         sys.exit(2)

@@ -11,6 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,17 +58,26 @@ class Contender(Service):
     name: str
 
     def cpu(self) -> float:
-        """Processor seconds so far, user and system of all threads, to the microsecond: by the
-        clock that Linux has for every process (clock_getcpuclockid(3))."""
-        return time.clock_gettime((~self.pid << 3) | _SCHEDULED)
+        return cpu_of(self.pid)
 
     def path(self, workload: str) -> str:
         return f"/{workload}" if self.name == FLOOR else "/graphql"
 
 
+def cpu_of(pid: int) -> float:
+    """Processor seconds so far, user and system of all threads, to the microsecond: by the clock
+    that Linux has for every process (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | _SCHEDULED)
+
+
 @dataclass(frozen=True, slots=True)
 class Stub:
+    pid: int
     port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
     async def ask(self, path: str, method: str = "GET") -> dict[str, float]:
         caller = await Caller.connect(self.port)
@@ -84,12 +94,13 @@ class Stub:
 
 
 @asynccontextmanager
-async def open_stub(cores: Cores) -> AsyncIterator[Stub]:
-    port = _free_port()
-    command = (sys.executable, "-m", "bench.stub", str(port))
-    async with _running(command, dict(os.environ), cores.load) as process:
-        await _until_open(process, port)
-        yield Stub(port)
+async def open_stub(cores: Cores | None = None, *arguments: str) -> AsyncIterator[Stub]:
+    port = free_port()
+    command = (sys.executable, "-m", "bench.stub", str(port), *arguments)
+    core = cores.load if cores else None
+    async with running(command, os.environ, core) as process:
+        await until_open(process, port)
+        yield Stub(process.pid, port)
 
 
 @asynccontextmanager
@@ -99,21 +110,24 @@ async def open_contenders(cores: Cores, stub: Stub) -> AsyncIterator[dict[str, C
         state = stack.enter_context(TemporaryDirectory())
         contenders = {}
         for name, command in _COMMANDS.items():
-            port = _free_port()
-            settings = _settings(f"http://{HOST}:{stub.port}", port, state)
+            port = free_port()
+            known = settings(stub.url, port, state)
             whole = (*command, str(port)) if name == OURS else command
-            process = await stack.enter_async_context(_running(whole, settings, cores.server))
+            process = await stack.enter_async_context(running(whole, known, cores.server))
             contenders[name] = Contender(process.pid, port, "", name)
-            await _until_open(process, port)
+            await until_open(process, port)
         yield contenders
 
 
-def _settings(store: str, port: int, state: str) -> dict[str, str]:
+def settings(store: str, port: int, state: str, **more: str) -> dict[str, str]:
+    """The environment of a server; `more` are settings of this service."""
     ours = {
         "STORE": store,
         "JWT_SECRET": SECRET,
         "CURSOR_KEYS": SECRET,
         "STATE_DIR": state,
+        "PLANS": "true",
+        **more,
     }
     plain = {name: value for name, value in os.environ.items() if "CARTOGRAPH_" not in name}
     return {
@@ -129,16 +143,17 @@ def _settings(store: str, port: int, state: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _running(
-    command: Sequence[str], settings: dict[str, str], core: int
+async def running(
+    command: Sequence[str], environment: Mapping[str, str], core: int | None = None
 ) -> AsyncIterator[Process]:
+    """On a core that it has for itself, or wherever there is room."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
-        env=settings,
+        env=dict(environment),
         stdout=DEVNULL,
         stderr=None if "bench.stub" in command else PIPE,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        preexec_fn=None if core is None else partial(os.sched_setaffinity, 0, {core}),
     )
     said = process.stderr
     draining = asyncio.create_task(said.read()) if said else None
@@ -158,7 +173,7 @@ async def _running(
             process.kill()
 
 
-async def _until_open(process: Process, port: int) -> None:
+async def until_open(process: Process, port: int) -> None:
     while process.returncode is None:
         try:
             _, writer = await asyncio.open_connection(HOST, port)
@@ -170,7 +185,7 @@ async def _until_open(process: Process, port: int) -> None:
     raise SystemExit(f"a process ended before it served: {process}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as one:
         one.bind((HOST, 0))
         port: int = one.getsockname()[1]

@@ -62,7 +62,7 @@ def write(
     events: Mapping[str, Events],
 ) -> None:
     parts = [
-        _HEAD.format(day=f"{datetime.now(UTC):%Y-%m-%d}", machine=_machine()),
+        _HEAD.format(about=about()),
         "\n".join(_goals(workloads, found, events)),
         *("\n".join(_workload(each, found[each.key])) for each in workloads),
         "\n".join(_events(events)) if events else "",
@@ -77,7 +77,7 @@ def write(
 _HEAD = """\
 # What a request costs
 
-`make bench` writes this page; {day}, {machine}.
+`make bench` writes this page; {about}.
 Processor time is user and system of the server's process, in the round that cost it least, for
 whatever else the machine does only adds; servers take turns in each round. Times are those of
 8 callers at once, so they hold the wait for one another; b has one caller, whose 40 calls at once
@@ -85,14 +85,16 @@ fill a pool of connections. Each server has a core for itself, the load and a st
 other. The stub answers from memory, so nothing here is DynamoDB's own time.
 
 - **Cartograph**: `cartograph serve` as it is, following the table's stream as it does.
-- **Strawberry + aioboto3**: [as their own pages teach it](peers/straightforward.py), parser and
+- **Strawberry + aioboto3**: [as their own pages teach it](peers/straightforward), parser and
   validation caches on.
 - **Apollo Server 5**, **GraphQL Yoga**: [over AWS SDK v3 and `dataloader`](peers/node), with
   `NODE_ENV=production` and their own caches.
-- **DynamoDB calls alone**: [the same calls](peers/floor.py) through raw aiohttp with a signature
+- **DynamoDB calls alone**: [the same calls](peers/floor) through raw aiohttp with a signature
   and orjson, the answer put together by hand, on uvicorn; no GraphQL.
 
 Before anything is measured, all of them have given the same bytes of data, field for field.
+Pages of their own say [what an answer costs by the size of the store](STORE.md), which `make
+bench-store` writes, and [what two workers give](WORKERS.md), which `make bench-workers` writes.
 
 ![Processor time of each server](results.svg)"""
 
@@ -175,11 +177,13 @@ def _sizes(sizes: Mapping[str, tuple[int, int]]) -> Iterator[str]:
         yield f"| {name} | {before / 2**20:.0f} | {after / 2**20:.0f} |"
 
 
-def _machine() -> str:
+def about() -> str:
+    """The day and the machine."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model = re.search(r"model name\s*:\s*(.+)", info)
     name = model[1] if model else platform.machine()
-    return f"Python {platform.python_version()} on {os.cpu_count()} cores of {name}"
+    python = f"Python {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {python} on {os.cpu_count()} cores of {name}"
 
 
 def _notes() -> str:

@@ -61,10 +61,11 @@ class Shelf:
         return [global_ids.of(product) for product in self.bought]
 
 
-def stock() -> Shelf:
+def stock(products: int = PRODUCTS, older: int = 0) -> Shelf:
+    """`older`: so many more products, all of them older than the others."""
     keys = Keys(TENANT, SHARDS)
     shop = generate(
-        keys, users=300, products=PRODUCTS, orders=1_000, reviews=6_000, seed=1, now=_NOW
+        keys, users=300, products=products, orders=1_000, reviews=6_000, seed=1, now=_NOW
     )
     rows = list(shop)
     found = [Product.of(row) for row in rows if row.get("entity") == "Product"]
@@ -74,7 +75,14 @@ def stock() -> Shelf:
     bought = _bought([one for one in active if one.inventory >= max(_LINES)])
     rows.append(users.row(keys, _customer()))
     rows += [orders.row(keys, order) for order in _orders(bought)]
+    rows += _older(keys, older) if older else []
     return Shelf(rows, bought, next(one for one in categories if one.slug == slug))
+
+
+def _older(keys: Keys, products: int) -> list[dict[str, Any]]:
+    before = _NOW - timedelta(days=3_650)
+    shop = generate(keys, users=0, products=products, orders=0, reviews=0, seed=2, now=before)
+    return [row for row in shop if row.get("entity") == "Product"]
 
 
 def _bought(products: Sequence[Product]) -> list[Product]:

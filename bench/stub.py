@@ -1,9 +1,9 @@
 """A DynamoDB that is faster than whoever asks: every answer to a read is made once, then kept.
 
-`python -m bench.stub PORT` serves the shop of `bench.shelf`. It answers as DynamoDB does (rows,
-units, checksum) what the measured servers ask, and refuses anything else; writes it accepts and
-forgets. Two addresses are for who measures: GET /counts tells how often each operation was
-called, POST /sell takes one unit of one product, as a record of the stream.
+`python -m bench.stub PORT [PRODUCTS [OLDER]]` serves the shop of `bench.shelf`. It answers as
+DynamoDB does (rows, units, checksum) what the measured servers ask, and refuses anything else;
+writes it accepts and forgets. Two addresses are for who measures: GET /counts tells how often
+each operation was called, POST /sell takes one unit of one product, as a record of the stream.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import httptools
 import orjson
 import uvloop
 
-from bench.shelf import TABLE, stock
+from bench.shelf import TABLE, Shelf, stock
 from datasources.attributes import encode_row
 from datasources.keys import PK, SK, partition_attribute, sort_attribute
 from datasources.provision import TableDefinition, read_template
@@ -48,13 +48,12 @@ class Refused(Exception):
 
 
 class Store:
-    def __init__(self) -> None:
+    def __init__(self, shelf: Shelf) -> None:
         self.counts: Counter[str] = Counter()
         self._kept: dict[tuple[str, bytes], bytes] = {}
         self._tables = {one.name: one for one in read_template(TEMPLATE, TABLE)}
         self._rows: dict[tuple[str, str], Body] = {}
         partitions: dict[tuple[str, str], list[tuple[str, Body]]] = defaultdict(list)
-        shelf = stock()
         for row in shelf.rows:
             encoded: Body = dict(encode_row(row))
             self._rows[row[PK], row[SK]] = encoded
@@ -285,11 +284,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(answer)
 
 
-async def main(port: int) -> None:
-    store = Store()
+async def main(port: int, *size: int) -> None:
+    store = Store(stock(*size))
     server = await asyncio.get_running_loop().create_server(lambda: Connection(store), HOST, port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(*map(int, sys.argv[1:])))

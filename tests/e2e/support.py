@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from resolvers.tokens import mint
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds; the machine may be busy, and install the embedded store meanwhile
+PROC = Path("/proc")
 MUST_NOT_SKIP = os.environ.get("TESTS_MUST_NOT_SKIP") == "1"
+
+needs_proc = pytest.mark.skipif(not PROC.exists(), reason="child processes are found in /proc")
 
 
 def environment(state: Path, **settings: object) -> dict[str, str]:
@@ -199,3 +203,16 @@ def until(is_so: Callable[[], bool], patience: float = PATIENCE) -> None:
     while not is_so():
         assert time.monotonic() < deadline, "it has not come about"
         time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    """The children of a process, from the fourth field of proc(5)'s stat."""
+    found = []
+    for stat in PROC.glob("[0-9]*/stat"):
+        try:
+            parent = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        if int(parent) == pid:
+            found.append(int(stat.parent.name))
+    return found

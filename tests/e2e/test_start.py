@@ -20,8 +20,10 @@ from tests.e2e.support import (
     PATIENCE,
     ROOT,
     Service,
+    children,
     elsewhere,
     environment,
+    needs_proc,
     one_line,
     run,
     serving,
@@ -29,22 +31,6 @@ from tests.e2e.support import (
 
 REGION = "ap-northeast-1"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cartograph"
-PROC = Path("/proc")
-
-needs_proc = pytest.mark.skipif(not PROC.exists(), reason="child processes are found in /proc")
-
-
-def children(pid: int) -> list[int]:
-    """The children of a process, from the fourth field of proc(5)'s stat."""
-    found = []
-    for stat in PROC.glob("[0-9]*/stat"):
-        try:
-            parent = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-        if int(parent) == pid:
-            found.append(int(stat.parent.name))
-    return found
 
 
 @contextmanager

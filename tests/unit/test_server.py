@@ -101,6 +101,10 @@ def test_the_help_of_serve_lists_every_setting(cartograph: Cartograph) -> None:
         (["serve", "--port", "65536"], "--port"),
         (["serve", "--port", "-1"], "--port"),
         (["serve", "--colour", "red"], "--colour"),
+        (["serve", "--workers", "0"], "--workers"),
+        (["serve", "--workers", "65"], "--workers"),
+        (["serve", "--workers", "two"], "--workers"),
+        (["serve", "--workers", "2"], "CARTOGRAPH_STORE"),
         (["token"], "--sub"),
         (["token", "--sub", ""], "--sub"),
         (["token", "--sub", "x" * 129], "--sub"),
@@ -159,6 +163,16 @@ def test_a_wrong_setting_is_told_in_one_line_with_what_it_should_be(
     (line,) = said.splitlines()
     assert wanted in line
     assert "CARTOGRAPH_" in line
+
+
+def test_several_workers_need_a_broker(cartograph: Cartograph, configure: Configure) -> None:
+    configure(STORE="http://127.0.0.1:1", CURSOR_KEYS=CURSOR_KEYS)
+
+    code, shown, said = cartograph("serve", "--port", "0", "--workers", "2")
+
+    assert (code, shown) == (2, "")
+    (line,) = said.splitlines()
+    assert "CARTOGRAPH_REDIS_URL" in line
 
 
 def test_a_state_folder_that_cannot_be_used_is_told_in_one_line(

@@ -9,7 +9,7 @@ import graphql
 import pytest
 from graphql import GraphQLEnumType, GraphQLNamedType, GraphQLSchema
 
-from bench.peers.straightforward import build_schema as build_straightforward
+from bench.peers.straightforward.schema import build_schema as build_straightforward
 from bench.shelf import stock
 from bench.workloads import EVENT, workloads
 from schema.build import build_schema

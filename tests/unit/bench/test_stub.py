@@ -15,8 +15,8 @@ USER = f"default#USER#{CUSTOMER}"
 
 
 @pytest.fixture(scope="module")
-def store() -> Store:
-    return Store()
+def store(shelf: Shelf) -> Store:
+    return Store(shelf)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +83,8 @@ def test_an_answer_carries_its_checksum(store: Store) -> None:
     assert b"x-amz-crc32: %d\r\n" % zlib.crc32(body) in head
 
 
-def test_what_is_sold_comes_once_in_the_stream() -> None:
-    store = Store()
+def test_what_is_sold_comes_once_in_the_stream(shelf: Shelf) -> None:
+    store = Store(shelf)
     store.sell()
     first = ask(store, "GetRecords", {"ShardIterator": "0"})
     [record] = first["Records"]

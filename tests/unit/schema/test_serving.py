@@ -118,7 +118,7 @@ async def served(
     app = Starlette(
         routes=[
             Route("/graphql", endpoint.handle, methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", sockets.handle),
+            WebSocketRoute("/graphql", sockets),
         ]
     )
     listener = listen("127.0.0.1", 0)
@@ -169,6 +169,18 @@ async def handshaken(client: socket.socket) -> None:
 async def acknowledged(client: ClientConnection) -> None:
     await client.send(orjson.dumps(INIT).decode())
     assert orjson.loads(await within(client.recv())) == {"type": "connection_ack"}
+
+
+async def subscribed(client: ClientConnection, world: World) -> Results:
+    await acknowledged(client)
+    await client.send(orjson.dumps(SUBSCRIBE).decode())
+    return await world.source.next()
+
+
+def write(results: Results, result: object) -> bool:
+    """Whether the server has written it at once."""
+    assert results.push is not None
+    return results.push(orjson.dumps({"data": {"ticks": result}}))
 
 
 async def close_code(client: ClientConnection) -> int | None:
@@ -247,6 +259,79 @@ async def test_a_socket_works_and_nothing_is_logged_of_it(
     ours = [record for record in caplog.records if not record.name.startswith("websockets.")]
     assert "swordfish" not in "".join(record.getMessage() for record in ours)
     assert [record for record in ours if "WebSocket" in record.getMessage()] == []
+
+
+@on_uvloop
+async def test_what_is_written_at_once_and_what_is_sent_come_as_they_were_said(
+    world: World,
+) -> None:
+    async with served(world) as server, server.connected(max_size=None) as client:
+        results = await subscribed(client, world)
+        said = ["名", "x" * 1_000, "y" * 70_000] * 2
+        for number, text in enumerate(said):
+            await within(results.asked.acquire())  # what was put in before has been sent
+            if number % 2:
+                results.put(text)
+            else:
+                assert write(results, text)
+                results.asked.release()
+        heard = [orjson.loads(await within(client.recv())) for _ in said]
+        assert [one["payload"]["data"]["ticks"] for one in heard] == said
+
+
+@on_uvloop
+async def test_nothing_is_written_to_a_client_that_does_not_read_or_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD", SHORT)
+    async with served(world) as server, server.deaf(HANDSHAKE) as client:
+        await handshaken(client)
+        client.send(frame(INIT))
+        await within(asyncio.get_running_loop().sock_recv(client, 1))
+        client.send(frame(SUBSCRIBE))
+        results = await world.source.next()
+        taken = 0
+        while write(results, "x" * 10_000):
+            taken += 1
+            await asyncio.sleep(0)
+        assert 0 < taken < 100
+        await within(results.closed.wait())
+        assert not write(results, 1)
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+@pytest.mark.parametrize(
+    "last",
+    [frame(b"", opcode=8), frame(b"{}"), frame(b"", opcode=3)],
+    ids=["closed by the client", "closed here", "no frame"],
+)
+@on_uvloop
+async def test_nothing_is_written_behind_a_close_frame(world: World, last: bytes) -> None:
+    async with served(world) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(HANDSHAKE)
+        await within(reader.readuntil(b"\r\n\r\n"))
+        writer.write(frame(INIT))
+        await within(reader.readuntil(b"}"))  # acknowledged
+        writer.write(frame(SUBSCRIBE))
+        results = await world.source.next()
+        assert write(results, 1)
+        writer.write(last)
+        await within(results.closed.wait())
+        assert not write(results, 2)
+        writer.close()
+
+
+@on_uvloop
+async def test_a_handshake_of_another_version_is_refused(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(world) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(HANDSHAKE.replace(b"version: 13", b"version: 12"))
+        assert b" 400 " in await within(reader.readline())
+        writer.close()
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 @pytest.mark.parametrize("cut", [1, 3])

@@ -1,111 +1,19 @@
-"""What the DynamoDB calls alone cost: each workload's calls through raw aiohttp, signed here, and
-its answer put together by hand. No GraphQL, no checks: nothing should be faster in Python.
-
-`python -m bench.peers.floor`; PORT and STORE are environment variables. POST /a to /d.
-"""
+"""The workloads, each by its calls and an answer put together by hand."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
-import os
 import time
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
-import aiohttp
 import orjson
-import uvicorn
-import uvloop
-from yarl import URL
 
+from bench.peers.floor.dynamo import Body, Dynamo
 from bench.shelf import CUSTOMER, PAGE, TABLE
-
-REGION = "ap-northeast-1"
-SIGNED = "content-type;host;x-amz-date;x-amz-target"
-JSON = "application/x-amz-json-1.0"
-
-Body = dict[str, Any]
-
-
-class Dynamo:
-    """Signature Version 4 with a signing key that is made once a day."""
-
-    def __init__(
-        self, session: aiohttp.ClientSession, store: str, key_id: str, secret: str
-    ) -> None:
-        self._session = session
-        self._store, self._host = URL(store), store.partition("//")[2]
-        self._key_id, self._secret = key_id, secret
-        self._day = ""
-        self._signing = b""
-
-    async def ask(self, operation: str, parameters: Body) -> Body:
-        body = orjson.dumps(parameters)
-        at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        target = f"DynamoDB_20120810.{operation}"
-        headers = {
-            "Content-Type": JSON,
-            "X-Amz-Date": at,
-            "X-Amz-Target": target,
-            "Authorization": self._authorization(at, target, body),
-        }
-        async with self._session.post(self._store, data=body, headers=headers) as answer:
-            return orjson.loads(await answer.read())  # type: ignore[no-any-return]
-
-    def _authorization(self, at: str, target: str, body: bytes) -> str:
-        day = at[:8]
-        if day != self._day:
-            key = f"AWS4{self._secret}".encode()
-            for part in (day, REGION, "dynamodb", "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self._day, self._signing = day, key
-        scope = f"{day}/{REGION}/dynamodb/aws4_request"
-        request = (
-            f"POST\n/\n\ncontent-type:{JSON}\nhost:{self._host}\nx-amz-date:{at}\n"
-            f"x-amz-target:{target}\n\n{SIGNED}\n{hashlib.sha256(body).hexdigest()}"
-        )
-        hashed = hashlib.sha256(request.encode()).hexdigest()
-        text = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{hashed}"
-        signature = hmac.digest(self._signing, text.encode(), "sha256").hex()
-        return (
-            f"AWS4-HMAC-SHA256 Credential={self._key_id}/{scope}, SignedHeaders={SIGNED}, "
-            f"Signature={signature}"
-        )
-
-    async def rows(self, keys: list[tuple[str, str]]) -> dict[str, Body]:
-        """By partition key."""
-        wanted = [{"PK": {"S": pk}, "SK": {"S": sk}} for pk, sk in dict.fromkeys(keys)]
-        asked = {"RequestItems": {TABLE: {"Keys": wanted}}, "ReturnConsumedCapacity": "TOTAL"}
-        answer = await self.ask("BatchGetItem", asked)
-        return {row["PK"]["S"]: row for row in answer["Responses"][TABLE]}
-
-    async def page(self, size: int, pk: str, sk: str = "", index: str = "") -> list[Body]:
-        names, values = {"#pk": f"{index}PK"}, {":pk": {"S": pk}}
-        condition = "#pk = :pk"
-        if sk:
-            names["#sk"], values[":sk"] = f"{index}SK", {"S": sk}
-            condition += " AND begins_with(#sk, :sk)"
-        asked: Body = {
-            "TableName": TABLE,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": values,
-            "ScanIndexForward": False,
-            "Limit": size + 1,
-            "ReturnConsumedCapacity": "TOTAL",
-        }
-        if index:
-            asked["IndexName"] = index
-        found: list[Body] = (await self.ask("Query", asked))["Items"]
-        return found
-
-
-# --- the workloads ------------------------------------------------------------------------
 
 
 def raw_id(text: str) -> str:
@@ -315,44 +223,9 @@ def _taken(pk: str, line: Body) -> Body:
     }
 
 
-# --- the server -----------------------------------------------------------------------------
-
 WORKLOADS: dict[str, Callable[[Dynamo, Body], Awaitable[Body]]] = {
     "/a": small,
     "/b": nested,
     "/c": listed,
     "/d": placed,
 }
-
-
-async def serve(port: int) -> None:
-    connector = aiohttp.TCPConnector(limit=64)
-    jar = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:
-        given = (
-            os.environ[name] for name in ("STORE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        )
-        dynamo = Dynamo(session, *given)
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            body, more = b"", True
-            while more:
-                message = await receive()
-                body, more = body + message.get("body", b""), message.get("more_body", False)
-            variables = orjson.loads(body)["variables"]
-            answer = orjson.dumps({"data": await WORKLOADS[scope["path"]](dynamo, variables)})
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(answer)).encode()),
-            ]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": answer})
-
-        config = uvicorn.Config(
-            app, port=port, lifespan="off", log_level="warning", access_log=False
-        )
-        await uvicorn.Server(config).serve()
-
-
-if __name__ == "__main__":
-    uvloop.run(serve(int(os.environ["PORT"])))
