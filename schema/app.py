@@ -41,7 +41,7 @@ def build_app(
 ) -> ASGIApp:
     routes: list[BaseRoute] = [
         Route(_PATH, endpoint.handle, methods=["GET", "POST"]),
-        WebSocketRoute(_PATH, sockets.handle),
+        WebSocketRoute(_PATH, sockets),
         *probes(readiness, registry),
     ]
     for pages in (explorer, outbox):

@@ -8,8 +8,8 @@ bytes to all. Where an answer depends on who asks, it is run for each of them.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterable
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
 from typing import Any
 
 import orjson
@@ -22,12 +22,14 @@ from resolvers.context import Shop
 from resolvers.principal import ObservedPrincipal, Principal
 from schema.errors import refusal, told
 from schema.operation import Executor, Operation, Refused
+from schema.running import Push
 from streams.journal import Entry, Position
 
 # Answers kept for those who come back together, as after a restart, and ask for the same.
 _KEPT_ANSWERS = 256
 MOST_WAITING = 256
 _TURN = 32  # events
+_LISTENERS_TURN = 64  # a millisecond of writes
 
 
 class Live:
@@ -39,7 +41,11 @@ class Live:
         self._groups: dict[Hashable, Group] = {}
 
     async def subscribe(
-        self, operation: Operation, principal: Principal, request_id: str
+        self,
+        operation: Operation,
+        principal: Principal,
+        request_id: str,
+        push: Push | None = None,
     ) -> Subscription:
         """To be closed by the caller. Raises Refused for what the caller may not have."""
         context = self._shop.operation(principal, request_id, writes=False)
@@ -51,7 +57,7 @@ class Live:
             group = Group(self._executor, self._shop, operation, watch, request_id)
             self._groups[key] = group
             group.when_closed(lambda: self._forget(key, group))
-        return Subscription(group, principal, watch)
+        return Subscription(group, principal, watch, push)
 
     def _forget(self, key: Hashable, group: Group) -> None:
         if self._groups.get(key) is group:
@@ -67,16 +73,31 @@ class Subscription(AsyncIterator[bytes]):
     """The events of one subscription, each an execution result as JSON.
 
     First what the client has missed, as fast as it takes it, then what comes, of which 256 may
-    wait. Raises Refused where it ends with errors.
+    wait. What comes while its taker waits for it is pushed past it, so that nobody need be woken.
+    Raises Refused where it ends with errors.
     """
 
-    def __init__(self, group: Group, principal: Principal, watch: Watch) -> None:
+    __slots__ = (
+        "_failure",
+        "_group",
+        "_last",
+        "_missed",
+        "_push",
+        "_taker",
+        "_waiting",
+        "principal",
+    )
+
+    def __init__(self, group: Group, principal: Principal, watch: Watch, push: Push | None) -> None:
         self.principal = principal
         self._group = group
+        self._push = push
         self._last = watch.after or watch.tail
-        self._waiting: deque[tuple[Position, bytes]] = deque()
+        # A list: it is empty in most, and a deque has room for 64 from the first.
+        self._waiting: list[tuple[Position, bytes]] = []
         self._failure: Refused | None = None
-        self._woken = asyncio.Event()
+        # There while all has been taken and more is waited for; done once that is given up.
+        self._taker: asyncio.Future[None] | None = None
         self._missed = group.missed(self, watch.after) if watch.after else None
         group.enter(self)
         if self._missed is None:
@@ -95,30 +116,39 @@ class Subscription(AsyncIterator[bytes]):
         while not self._waiting:
             if self._failure is not None:
                 raise self._failure
-            self._woken.clear()
-            await self._woken.wait()
-        self._last, payload = self._waiting.popleft()
+            self._taker = asyncio.get_running_loop().create_future()
+            await self._taker
+        self._last, payload = self._waiting.pop(0)
         return payload
 
     async def aclose(self) -> None:
         if self._missed is not None:
             await self._missed.aclose()
+        self._taker = None
         self._group.leave(self)
 
     def push(self, position: Position, payload: bytes) -> None:
         """Never waits: who does not keep up goes, and the others notice nothing."""
-        if len(self._waiting) >= MOST_WAITING:
+        taker, push = self._taker, self._push
+        if taker and push and not taker.done() and push(payload):
+            self._last = position
+        elif len(self._waiting) >= MOST_WAITING:
             self.fail(self._group.fell_behind(self._last))
         elif self._failure is None:
             self._waiting.append((position, payload))
-            self._woken.set()
+            self._wake()
 
     def fail(self, failure: Refused) -> None:
         """Ends it at once: what waits comes again to who resumes."""
         self._waiting.clear()
         self._failure = failure
         self._group.leave(self)
-        self._woken.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        taker, self._taker = self._taker, None
+        if taker and not taker.done():
+            taker.set_result(None)
 
 
 class Group:
@@ -223,16 +253,16 @@ class Group:
         first = ObservedPrincipal(members[0].principal)
         answer = await self._answer(first, entry)
         if not first.identity_used:
-            _push(members, entry.position, answer)
+            await _push(members, entry.position, answer)
             return
         by_user: dict[str | None, list[Subscription]] = defaultdict(list)
         for member in members:
             by_user[member.principal.user_id].append(member)
-        _push(by_user.pop(members[0].principal.user_id), entry.position, answer)
+        await _push(by_user.pop(members[0].principal.user_id), entry.position, answer)
         several = list(by_user.values())
         answers = await gather(*(self._answer(each[0].principal, entry) for each in several))
         for each, answer in zip(several, answers, strict=True):
-            _push(each, entry.position, answer)
+            await _push(each, entry.position, answer)
 
     async def _answer(self, principal: Principal, entry: Entry) -> bytes | None:
         """An execution result as JSON; None where there is nothing to be seen."""
@@ -257,9 +287,14 @@ class Group:
         return answer
 
 
-def _push(members: Iterable[Subscription], position: Position, answer: bytes | None) -> None:
-    if answer is not None:
-        for member in members:
+async def _push(members: Sequence[Subscription], position: Position, answer: bytes | None) -> None:
+    if answer is None:
+        return
+    for start in range(0, len(members), _LISTENERS_TURN):
+        # What was written goes out meanwhile, and requests have their turn.
+        if start:
+            await asyncio.sleep(0)
+        for member in members[start : start + _LISTENERS_TURN]:
             member.push(position, answer)
 
 

@@ -16,6 +16,13 @@ from schema.operation import Executor, Operation, Refused
 
 _TURN = 32  # results
 
+# The ASGI extension of a server that can do more than await a message's being sent: its `write`
+# takes the text of one and sends it at once, or says that it cannot now.
+AT_ONCE = "cartograph.at_once"
+
+# Sends a result at once and says so; False: it cannot now, and has not.
+Push = Callable[[bytes], bool]
+
 # Takes the values of Authorization and X-Tenant.
 Authenticate = Callable[[str | None, str | None], Awaitable[Principal]]
 
@@ -32,11 +39,17 @@ class Results(Protocol):
 
 
 class Source(Protocol):
-    """Where subscriptions come from. `subscribe` may raise Refused."""
+    """Where subscriptions come from."""
 
     async def subscribe(
-        self, operation: Operation, principal: Principal, request_id: str
-    ) -> Results: ...
+        self,
+        operation: Operation,
+        principal: Principal,
+        request_id: str,
+        push: Push | None = None,
+    ) -> Results:
+        """May raise Refused. A result that is waited for when it comes goes to `push`, if that
+        takes it; nothing does once the task that waits is cancelled."""
 
 
 async def answer(

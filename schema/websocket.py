@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 from graphql import OperationType
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from datasources.errors import ServiceUnavailable
@@ -29,7 +30,7 @@ from schema.errors import refusal, told
 from schema.messages import CloseCode, Closing, Complete, Init, Ping, Pong, Subscribe
 from schema.operation import Executor, Operation, Refused
 from schema.origins import is_allowed
-from schema.running import Authenticate, Source, answer, deliver, errors_of, spread_out
+from schema.running import AT_ONCE, Authenticate, Source, answer, deliver, errors_of, spread_out
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +68,18 @@ class SocketEndpoint:
     sockets: set[Socket] = field(default_factory=set, init=False)
     draining: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self.handle(WebSocket(scope, receive, send))
+
     async def handle(self, websocket: WebSocket) -> None:
         if not is_allowed(websocket.headers, self.allowed_origins):
             await websocket.close()  # before it is accepted: HTTP 403
             return
         speaks = messages.SUBPROTOCOL in websocket.scope["subprotocols"]
         await websocket.accept(messages.SUBPROTOCOL if speaks else None)
-        socket = Socket(self, websocket)
+        # A server that knows no such thing has every message sent.
+        can = websocket.scope.get("extensions", {}).get(AT_ONCE, {})
+        socket = Socket(self, websocket, can.get("write", lambda _: False))
         if not speaks:
             await socket.close(CloseCode.SUBPROTOCOL, f"Speak {messages.SUBPROTOCOL} here")
         elif self.draining.is_set():
@@ -91,37 +97,24 @@ class SocketEndpoint:
         await spread_out([socket.restart for socket in self.sockets], spread, self.uniform)
 
 
+@dataclass(slots=True, eq=False)
 class Socket:
     """One socket, from its acceptance to its end."""
 
-    __slots__ = (
-        "_closed",
-        "_endpoint",
-        "_expiry",
-        "_leaving",
-        "_mutations",
-        "_operations",
-        "_principal",
-        "_tasks",
-        "_timer",
-        "_websocket",
-        "_welcomed",
-    )
-
-    def __init__(self, endpoint: SocketEndpoint, websocket: WebSocket) -> None:
-        self._endpoint = endpoint
-        self._websocket = websocket
-        self._principal: Principal | None = None
-        self._welcomed = False  # whether there was a connection_init
-        self._leaving = False  # takes no more operations
-        self._closed = False
-        # The next of: time is up for init, a ping is due, time is up for its pong.
-        self._timer: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._operations: dict[str, asyncio.Task[None]] = {}
-        # Also those whose client has left: a mutation that has begun is finished.
-        self._mutations: set[asyncio.Task[None]] = set()
+    _endpoint: SocketEndpoint
+    _websocket: WebSocket
+    _write: Callable[[str], bool]
+    _principal: Principal | None = None
+    _welcomed: bool = False  # whether there was a connection_init
+    _leaving: bool = False  # takes no more operations
+    _closed: bool = False
+    # The next of: time is up for init, a ping is due, time is up for its pong.
+    _timer: asyncio.TimerHandle | None = None
+    _expiry: asyncio.TimerHandle | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _operations: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    # Also those whose client has left: a mutation that has begun is finished.
+    _mutations: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def serve(self) -> None:
         """Returns when the socket is closed and nothing runs on it any more."""
@@ -181,6 +174,7 @@ class Socket:
                     self._welcomed = True
                     # Not here: what comes before the acknowledgement is refused meanwhile.
                     self._spawn(self._guard(partial(self._initialise, message)))
+            del event, message  # the next may be long in coming
 
     async def _initialise(self, init: Init) -> None:
         try:
@@ -254,8 +248,12 @@ class Socket:
     async def _stream(
         self, name: str, operation: Operation, principal: Principal, request_id: str
     ) -> None:
-        prefix = messages.next_prefix(name)
-        results = await self._endpoint.live.subscribe(operation, principal, request_id)
+        prefix, write = messages.next_prefix(name), self._write
+
+        def push(result: bytes) -> bool:
+            return write(f"{prefix}{result.decode()}}}")
+
+        results = await self._endpoint.live.subscribe(operation, principal, request_id, push)
         await deliver(results, lambda result: self._tell(name, f"{prefix}{result.decode()}}}"))
         await self._tell(name, messages.complete(name))
 

@@ -22,6 +22,7 @@ from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.limits import Limits
 from schema.operation import Executor, Operation
+from schema.running import AT_ONCE, Push
 from schema.sse import EventStreams
 from schema.websocket import SocketEndpoint, SocketLimits
 from streams.journal import MemoryJournal
@@ -95,11 +96,13 @@ SCHEMA = strawberry.Schema(Query, Mutation, Subscription)
 
 class Results:
     """The results of one subscription: what a test puts in, an exception to end it, None to
-    complete it."""
+    complete it. `push` is the way past it."""
 
-    def __init__(self) -> None:
+    def __init__(self, push: Push | None = None) -> None:
+        self.push = push
         self.queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self.closed = asyncio.Event()
+        self.asked = asyncio.Semaphore(0)  # released each time that one is waited for
 
     def put(self, result: object) -> None:
         self.queue.put_nowait(orjson.dumps({"data": {"ticks": result}}))
@@ -111,6 +114,7 @@ class Results:
         return self
 
     async def __anext__(self) -> bytes:
+        self.asked.release()
         result = await self.queue.get()
         if result is None:
             raise StopAsyncIteration
@@ -130,11 +134,15 @@ class Source:
     refusal: Exception | None = None
 
     async def subscribe(
-        self, _operation: Operation, _principal: Principal, _request_id: str
+        self,
+        _operation: Operation,
+        _principal: Principal,
+        _request_id: str,
+        push: Push | None = None,
     ) -> Results:
         if self.refusal:
             raise self.refusal
-        results = Results()
+        results = Results(push)
         self.opened.put_nowait(results)
         return results
 
@@ -267,9 +275,11 @@ async def connected(
     endpoint: SocketEndpoint,
     *subprotocols: str,
     initialised: bool = True,
+    write: Callable[[str], bool] | None = None,
     **headers: str,
 ) -> AsyncIterator[Peer]:
-    """A socket that has been accepted, or refused; the service has let go of it afterwards."""
+    """A socket that has been accepted, or refused; the service has let go of it afterwards.
+    `write` is that of a server that can write at once."""
     peer = Peer()
     peer.reads.set()
     scope: Scope = {
@@ -279,6 +289,7 @@ async def connected(
         "headers": [
             (name.encode(), value.encode()) for name, value in {"host": "shop", **headers}.items()
         ],
+        "extensions": {AT_ONCE: {"write": write}} if write else {},
     }
     peer.to_service.put_nowait({"type": "websocket.connect"})
     serving = asyncio.create_task(endpoint.handle(WebSocket(scope, peer.to_service.get, peer.send)))

@@ -64,7 +64,7 @@ REVIEWS = """subscription ($product: ID!, $after: String) {
 
 
 def with_stock(inventory: int, **more: Any) -> Any:
-    return PRODUCT.model_copy(update={"inventory": inventory, **more})
+    return PRODUCT.changed(inventory=inventory, **more)
 
 
 class Rig:
@@ -229,7 +229,7 @@ async def test_a_product_that_leaves_a_category_is_told_of_there_and_where_it_go
         await rig.subscribe(PRODUCTS, category=of(items.category(slug)))
         for slug in ("electronics", "toys", "books")
     ]
-    moved = PRODUCT.model_copy(update={"category": "toys"})
+    moved = PRODUCT.changed(category="toys")
     await rig.happen(change(PRODUCT, moved))
     for room in rooms[:2]:
         assert (await event(room))["changedFields"] == ["category"]
@@ -275,7 +275,7 @@ async def test_customers_are_told_of_their_own_orders_and_staff_of_all() -> None
     rig.put(items.user(0, id="taro"))
     own, all_of_them = await rig.subscribe(ORDERS, TARO), await rig.subscribe(ORDERS, STAFF)
     mine, other = items.order(1, "taro"), items.order(2, "hanako")
-    paid = mine.model_copy(update={"status": OrderStatus.PAID})
+    paid = mine.changed(status=OrderStatus.PAID)
     await rig.happen(change(None, other), change(None, mine), change(mine, paid))
     placed, went_on = await events(own, 2)
     assert (placed["orderId"], placed["previousStatus"]) == (of(mine), None)

@@ -452,6 +452,36 @@ async def test_the_results_of_a_subscription_come_in_order(world: World) -> None
         assert results.closed.is_set()
 
 
+async def test_a_result_is_written_at_once_where_the_server_can(world: World) -> None:
+    written: list[str] = []
+    room = [True, False]
+
+    def write(text: str) -> bool:
+        written.append(text)
+        return room.pop(0)
+
+    async with connected(world.sockets(), write=write) as peer:
+        peer.subscribe('a "名"', TICKS)
+        results = await world.source.next()
+        assert results.push is not None
+        assert [results.push(b'{"data":{"ticks":%d}}' % number) for number in (1, 2)] == [
+            True,
+            False,
+        ]
+    assert [orjson.loads(text) for text in written] == [
+        {"id": 'a "名"', "type": "next", "payload": {"data": {"ticks": number}}}
+        for number in (1, 2)
+    ]
+
+
+async def test_another_server_has_every_result_sent(world: World) -> None:
+    async with connected(world.sockets()) as peer:
+        peer.subscribe("1", TICKS)
+        results = await world.source.next()
+        assert results.push is not None
+        assert not results.push(b"{}")
+
+
 async def test_a_subscription_that_is_refused_at_first_gets_an_error(world: World) -> None:
     world.source.refusal = Refused(refusal("FORBIDDEN", "Not yours."))
     async with connected(world.sockets()) as peer:
