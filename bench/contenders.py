@@ -24,7 +24,9 @@ from bench.workloads import SECRET
 NODE = Path(__file__).parent / "peers" / "node"
 OURS, STRAIGHTFORWARD, FLOOR = "Cartograph", "Strawberry + aioboto3", "DynamoDB calls alone"
 APOLLO, YOGA = "Apollo Server 5", "GraphQL Yoga"
+SPARED = "The same, collector spared"
 NODES = (APOLLO, YOGA)
+FLOORS = (FLOOR, SPARED)
 _SCHEDULED = 2  # CPUCLOCK_SCHED of the kernel
 # Those that speak GraphQL, and so have subscriptions.
 SERVERS = (OURS, STRAIGHTFORWARD, APOLLO, YOGA)
@@ -35,6 +37,7 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
     APOLLO: ("node", str(NODE / "apollo.mjs")),
     YOGA: ("node", str(NODE / "yoga.mjs")),
     FLOOR: (sys.executable, "-m", "bench.peers.floor"),
+    SPARED: (sys.executable, "-m", "bench.peers.floor", "spared"),
 }
 
 
@@ -61,7 +64,7 @@ class Contender(Service):
         return cpu_of(self.pid)
 
     def path(self, workload: str) -> str:
-        return f"/{workload}" if self.name == FLOOR else "/graphql"
+        return f"/{workload}" if self.name in FLOORS else "/graphql"
 
 
 def cpu_of(pid: int) -> float:
@@ -126,7 +129,6 @@ def settings(store: str, port: int, state: str, **more: str) -> dict[str, str]:
         "JWT_SECRET": SECRET,
         "CURSOR_KEYS": SECRET,
         "STATE_DIR": state,
-        "PLANS": "true",
         **more,
     }
     plain = {name: value for name, value in os.environ.items() if "CARTOGRAPH_" not in name}

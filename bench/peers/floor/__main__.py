@@ -1,9 +1,11 @@
-"""The server."""
+"""The server; with the argument `spared` the garbage collector is treated as the service treats
+its own."""
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 from typing import Any
 
 import aiohttp
@@ -47,10 +49,10 @@ async def serve(port: int) -> None:
             proxy_headers=False,
             server_header=False,
         )
-        # As the service does: what is imported need not be looked at again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000)
+        if "spared" in sys.argv:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(10_000)
         await uvicorn.Server(config).serve()
 
 
