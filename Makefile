@@ -6,6 +6,8 @@ PORT ?= 8000
 TESTS ?= tests
 # One more than there are cores: some tests wait for what takes its time.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# Random operations of each sort that are judged.
+JUDGED ?= 5000
 BIN := .venv/bin
 PEERS := bench/peers/node
 NPM := $(shell command -v npm 2>/dev/null)
@@ -16,7 +18,7 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test bench bench-orders bench-live lint format graphiql schema lock clean explorer
+.PHONY: serve test judge bench bench-orders bench-live bench-store bench-workers lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
@@ -26,6 +28,9 @@ test: ## run every test; TESTS= chooses some
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed-dev explorer
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
+judge: .venv/installed-dev ## hold plans against graphql-core, thousands of times; JUDGED= says how many
+	JUDGED=$(JUDGED) $(BIN)/python -m pytest -n $(WORKERS) tests/unit/schema/execution/test_random.py
+
 bench: .venv/installed $(PEERS)/node_modules/installed ## compare with other servers (needs npm)
 	$(BIN)/python -m bench.compare
 
@@ -34,6 +39,12 @@ bench-orders: .venv/installed ## measure orders a second, and what an order cost
 
 bench-live: .venv/installed ## measure how fast changes reach subscribers, and at what cost
 	$(BIN)/python -m bench.live
+
+bench-store: .venv/installed ## compare what an answer costs over a small and a large store
+	$(BIN)/python -m bench.store
+
+bench-workers: .venv/installed ## compare one worker process and two (needs redis-server)
+	$(BIN)/python -m bench.workers
 
 lint: .venv/installed-dev ## check style, types and the templates
 	$(BIN)/ruff check .

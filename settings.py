@@ -129,9 +129,16 @@ class Settings(BaseSettings):
         "does it, and changes are only told",
     )
     plans: bool = Field(
-        False,
-        description="whether queries and events are run by compiled plans, several times cheaper, "
-        "and by the reference executor only where a plan does not fit; new, so on request",
+        True,
+        description="whether operations are run by compiled plans, several times cheaper, and by "
+        "the reference executor only where a plan does not fit; false: by that alone",
+    )
+    plans_checked: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the queries that a plan has answered, 0 to 1, to run once more by "
+        "the reference executor, whose answer is given; a difference is logged and counted",
     )
     low_stock: int = Field(5, ge=0, description="units at which a product's stock is low")
     socket_init: float = Field(

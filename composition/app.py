@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -24,10 +25,12 @@ from resolvers.money import Currency
 from resolvers.tokens import identify
 from schema.app import build_app
 from schema.build import build_schema
+from schema.execution import Checks
 from schema.explorer import Explorer
 from schema.http import GraphQLEndpoint
 from schema.limits import Limits
 from schema.live import Live
+from schema.metrics import PlanMetrics
 from schema.operation import Executor
 from schema.outbox import OutboxPage
 from schema.sse import EventStreams
@@ -36,7 +39,7 @@ from settings import Settings
 from streams.outbox import Outbox
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 class Service:
     """The application, and what is to be called when it ends: first `stopping`, then `drain`."""
 
-    app: Starlette
+    app: ASGIApp
     stopping: Callable[[], None]
     drain: Callable[[], Awaitable[None]]
 
@@ -61,12 +64,16 @@ def compose(
 ) -> Service:
     """`page` and `outbox` are shown where there are any."""
     shop = open_shop(settings, client, feed)
+    checks = Checks(settings.plans_checked, random.random)
     executor = Executor(
         build_schema(),
         limits=Limits(tokens=settings.max_tokens),
         introspection=settings.introspection,
         plans=settings.plans,
+        checks=checks,
     )
+    if executor.plans:
+        registry.register(PlanMetrics(executor.plans, checks))
     live = Live(executor, shop)
     verifier = token_verifier(settings, session)
     authenticate = partial(identify, verifier=verifier, tenants=settings.tenants)

@@ -35,8 +35,8 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from resolvers.changes import Seen, Watch
 from resolvers.context import Context
 from schema.errors import of_request, refusal
-from schema.execution import PlanCache, Planner, Unfit
-from schema.limits import Limits, cost_of
+from schema.execution import Checks, MutationExecutor, MutationPlan, PlanCache, Planner, Unfit
+from schema.limits import CostBook, Limits
 
 _CACHED_DOCUMENTS = 1_000
 _MOST_ERRORS = 20
@@ -87,12 +87,15 @@ class Executor:
         *,
         limits: Limits,
         introspection: bool,
-        plans: bool = False,
+        plans: bool = True,
+        checks: Checks | None = None,
     ) -> None:
         self._schema = schema._schema
         self._limits = limits
+        self._costs = CostBook(self._schema)
         self._introspection = introspection
         self.plans = PlanCache(Planner(schema)) if plans else None
+        self._checks = checks
         self._rules: tuple[type[ASTValidationRule], ...] = tuple(specified_rules)
         if not introspection:
             self._rules += (NoIntrospection,)
@@ -150,7 +153,7 @@ class Executor:
         self, document: DocumentNode, definition: OperationDefinitionNode, values: VariableValues
     ) -> int:
         try:
-            return cost_of(self._schema, document, definition, values.coerced)
+            return self._costs.find(document, definition, values.coerced)
         except RecursionError:
             raise Refused(refusal("QUERY_TOO_COMPLEX", _NESTED)) from None
 
@@ -180,20 +183,39 @@ class Executor:
         self, operation: Operation, context: Context, event: Seen | None = None
     ) -> Answer:
         """Runs a query or a mutation or, for one event, a subscription: by its plan, where there
-        is one and nothing to say of errors."""
+        is one and nothing to say of errors. A share of queries run twice, to check the plans."""
         plans = self.plans
         plan = plans and plans.find(operation.document, operation.definition, operation.values)
-        if plans and plan:
-            try:
-                return Answer(await plan.execute(event, context, operation.values), [], ran=True)
-            except Unfit:
-                plans.given_up += 1
-        return await self.refer(operation, context, event)
+        if not plans or not plan:
+            return await self.refer(operation, context, event)
+        if isinstance(plan, MutationPlan):
+            return await self._refer(
+                operation, context, event, MutationExecutor, plan=plan, unfit=plans.give_up
+            )
+        try:
+            data = await plan.execute(event, context, operation.values)
+        except Unfit:
+            plans.give_up()
+            return await self.refer(operation, context, event)
+        checks = self._checks
+        if checks and operation.kind is OperationType.QUERY and checks.is_due():
+            return await self._checked(checks, data, operation, context)
+        return Answer(data, [], ran=True)
 
     async def refer(
         self, operation: Operation, context: Context, event: Seen | None = None
     ) -> Answer:
         """As `run`, by graphql-core, whose answers are right by definition."""
+        return await self._refer(operation, context, event, StrawberryGraphQLCoreExecutionContext)
+
+    async def _refer(
+        self,
+        operation: Operation,
+        context: Context,
+        event: Seen | None,
+        executor: type[StrawberryGraphQLCoreExecutionContext],
+        **options: Any,
+    ) -> Answer:
         name = operation.definition.name
         result = execute(
             self._schema,
@@ -202,9 +224,10 @@ class Executor:
             context_value=context,
             variable_values=dict(operation.variables),
             operation_name=name.value if name else None,
-            executor_class=StrawberryGraphQLCoreExecutionContext,
+            executor_class=executor,
             hide_suggestions=not self._introspection,
             operation_extensions=None,
+            **options,
         )
         if hasattr(result, "__await__"):
             result = await result
@@ -214,6 +237,15 @@ class Executor:
         if not ran:
             errors = [of_request(error, "BAD_USER_INPUT") for error in errors]
         return Answer(result.data, errors, ran)
+
+    async def _checked(
+        self, checks: Checks, data: dict[str, Any], operation: Operation, context: Context
+    ) -> Answer:
+        """graphql-core's answer, over the loaders that the plan has filled."""
+        answer = await self.refer(operation, context)
+        expected = None if answer.errors else answer.data
+        checks.compare(data, expected, operation.document, operation.definition)
+        return answer
 
     def _load(self, query: str) -> DocumentNode | tuple[GraphQLError, ...]:
         """The document, or why it cannot run; remembered either way."""

@@ -15,14 +15,15 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from schema.execution.compiler import Planner
-from schema.execution.plan import Plan
+from schema.execution.plan import MutationPlan, Plan
+from schema.execution.planner import Planner
 from schema.execution.values import NotPlanned
 
 MOST_FIELDS = 50_000
 MOST_VARIANTS = 16
 
 Choice = tuple[object, ...]
+Planned = Plan | MutationPlan
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class _Entry:
     definition: OperationDefinitionNode
     deciding: tuple[str, ...]  # the variables in @skip and @include
     seen: int = 0
-    plans: dict[Choice, Plan | None] = field(default_factory=dict)
+    plans: dict[Choice, Planned | None] = field(default_factory=dict)
 
     def size(self) -> int:
         return 1 + sum(plan.size for plan in self.plans.values() if plan is not None)
@@ -47,8 +48,7 @@ class PlanCache:
     service pay for it. What is not planned is remembered as that.
 
     `hits` counts plans found, `compiled` plans made, `first` operations that are not yet
-    compiled, `unplanned` those that no plan covers; in `given_up` whoever runs the plans counts
-    the runs that came upon Unfit.
+    compiled, `unplanned` those that no plan covers, `given_up` the runs that came upon Unfit.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class PlanCache:
         document: DocumentNode,
         definition: OperationDefinitionNode,
         values: VariableValues,
-    ) -> Plan | None:
+    ) -> Planned | None:
         """The plan of an operation of a document, or None where the reference executor is to
         run it. `values` are its variables as they were coerced."""
         entry = self._entry(document, definition)
@@ -87,10 +87,14 @@ class PlanCache:
             return None
         return self._compile(document, entry, choice, values)
 
+    def give_up(self) -> None:
+        """To be called when a run came upon Unfit."""
+        self.given_up += 1
+
     def _compile(
         self, document: DocumentNode, entry: _Entry, choice: Choice, values: VariableValues
-    ) -> Plan | None:
-        plan = None
+    ) -> Planned | None:
+        plan: Planned | None = None
         try:
             plan = self._planner.plan(document, entry.definition, values)
         except NotPlanned:

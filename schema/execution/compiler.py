@@ -5,7 +5,7 @@ fields, `@skip` and `@include` mean here what they mean there. How a field is re
 Strawberry's definition of it. A selection comes to a function such as
 
     def object4(parent, run):
-        if not is_type_of4(parent, run.raws[0]) is not True: raise Unfit('this is no Product')
+        if is_type_of4(parent, run.raws[0]) is not True: raise Unfit('this is no Product')
         v0 = parent.name
         data = {'name': (v0 if v0.__class__ is str else leaf2(v0)), 'category': None}
         value = resolver3(info=run.infos[1], parent=parent)
@@ -35,7 +35,6 @@ from graphql import (
     ListValueNode,
     ObjectValueNode,
     OperationDefinitionNode,
-    OperationType,
     ValueNode,
     VariableNode,
     is_leaf_type,
@@ -53,7 +52,7 @@ from graphql.type import GraphQLBoolean, GraphQLID, GraphQLInt, GraphQLString
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
-from schema.execution.plan import Complete, Plan, Resolving
+from schema.execution.plan import Plan, Resolving
 from schema.execution.values import Classes, NotPlanned, Unfit, enum_names, items
 
 # A document of few tokens can select very many fields, fragment in fragment.
@@ -70,38 +69,9 @@ _AS_THEY_ARE = {
 }
 
 
-class Planner:
-    """Compiles the operations of one schema."""
+class Writer:
+    """Writes the source of one plan of an operation. All of it may raise NotPlanned."""
 
-    def __init__(self, schema: strawberry.Schema) -> None:
-        self._schema = schema
-        self._classes = Classes()
-
-    def plan(
-        self,
-        document: DocumentNode,
-        definition: OperationDefinitionNode,
-        values: VariableValues,
-    ) -> Plan:
-        """The plan of a valid operation, good for all values of the variables that agree in those
-        of its @skip and @include. Raises NotPlanned for what plans do not cover."""
-        converter = self._schema.schema_converter
-        if definition.operation is OperationType.MUTATION:
-            raise NotPlanned("a mutation")
-        if converter._exception_handler_specs:
-            raise NotPlanned("a schema that handles exceptions")
-        writer = _Writer(self._schema, self._classes, document, definition, values)
-        try:
-            return writer.plan(converter)
-        except RecursionError:
-            raise NotPlanned("an operation nested too deeply") from None
-        except NotPlanned:
-            raise
-        except Exception as error:  # of an argument, a directive: as it runs, it will be told
-            raise NotPlanned(repr(error)) from error
-
-
-class _Writer:
     def __init__(
         self,
         schema: strawberry.Schema,
@@ -111,6 +81,7 @@ class _Writer:
         values: VariableValues,
     ) -> None:
         self._schema = schema._schema
+        self._converter = schema.schema_converter
         self._classes = classes
         self._definition = definition
         self._values = values
@@ -131,33 +102,38 @@ class _Writer:
             "items": items,
         }
 
-    def plan(self, converter: GraphQLCoreConverter) -> Plan:
-        root = self._schema.get_root_type(self._definition.operation)
-        if root is None:
-            raise NotPlanned("no root type")
-        selected = collect_fields(
-            self._schema, self._fragments, self._values, root, self._definition
+    def selected(self, root: GraphQLObjectType) -> Selected:
+        """What the operation selects of its root."""
+        return _fields_of(
+            collect_fields(self._schema, self._fragments, self._values, root, self._definition)
         )
-        function = self._object(root, _fields_of(selected))
+
+    def of_operation(self, root: GraphQLObjectType, selected: Selected) -> Plan:
+        return self._plan(self._object(root, selected))
+
+    def of_field(self, root: GraphQLObjectType, details: list[FieldDetails]) -> Plan:
+        """The plan that makes the answer of a field of the value that its resolver gives."""
+        self._size += 1
+        kind = root.fields[details[0].node.name.value].type
+        expression = self._expression(kind, "value", details, "run.raw")
+        return self._plan(self._write(self._name("field"), "value, run", f"return {expression}"))
+
+    def _plan(self, root: str) -> Plan:
         exec("\n".join(self._source), self._names)  # noqa: S102 - names are GraphQL's, or quoted
         return Plan(
             schema=self._schema,
             definition=self._definition,
-            converter=converter,
+            converter=self._converter,
             size=self._size,
             resolving=self._resolving,
             constants=[
-                None if _has_variables(each) else each.arguments(converter, self._values)
+                None if _has_variables(each) else each.arguments(self._converter, self._values)
                 for each in self._resolving
             ],
-            complete=[self._function(name) for name in self._complete],
-            root=self._function(function),
+            complete=[self._names[name] for name in self._complete],
+            root=self._names[root],
             in_tasks=self._classes.in_tasks,
         )
-
-    def _function(self, name: str) -> Complete:
-        found: Complete = self._names[name]
-        return found
 
     def _name(self, kind: str, value: object = None) -> str:
         """A name that is new to the source, for a value that it uses."""
@@ -307,10 +283,11 @@ class _Writer:
         possible = self._schema.get_possible_types(kind)
         functions = {each.name: self._selection(each, details, raw) for each in possible}
         table = "{" + ", ".join(f"{key!r}: {value}" for key, value in functions.items()) + "}"
+        named = f"run.named({details[0].node.name.value!r})" if raw == "run.raw" else raw
         return self._write(
             self._name("any"),
             "value, run",
-            f"function = {table}.get({resolve}(value, {raw}, {abstract}))",
+            f"function = {table}.get({resolve}(value, {named}, {abstract}))",
             f"if function is None: raise Unfit('of no type of {kind.name}')",
             "return function(value, run)",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -87,10 +87,12 @@ class RawInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """`size` is the number of its fields; `resolving` the fields with resolvers, `complete` what
+    """What a query, an event or a root field of a mutation selects.
+
+    `size` is the number of its fields; `resolving` the fields with resolvers, `complete` what
     makes the answers of their values, and `constants` their arguments where no variable stands
-    in them, one for each; `root` makes the answer of the root value. `in_tasks` is
-    the code of the coroutines that need a task."""
+    in them, one for each; `root` makes the answer of the first value. `in_tasks` is the code of
+    the coroutines that need a task."""
 
     schema: GraphQLSchema
     definition: OperationDefinitionNode
@@ -107,12 +109,23 @@ class Plan:
     ) -> dict[str, Any]:
         """The data of an answer without errors; Unfit where there is anything to say of errors,
         after all that was begun has ended, so that its loaders are filled."""
+        data: dict[str, Any] = await self._run(root_value, root_value, context, values)
+        return data
+
+    async def finish(self, value: object, context: object, values: VariableValues) -> Any:
+        """What a root field of a mutation answers, of the value that its resolver gave. Raises as
+        `execute` does."""
+        return await self._run(value, None, context, values)
+
+    async def _run(
+        self, value: object, root_value: object, context: object, values: VariableValues
+    ) -> Any:
         try:
             run = Run(self, root_value, context, values)
         except Exception as error:  # of an argument
             raise Unfit(repr(error)) from error
         try:
-            data: dict[str, Any] = self.root(root_value, run)
+            answer = self.root(value, run)
             while level := run.level():
                 await self._fill(run, level)
         except Unfit:
@@ -121,7 +134,7 @@ class Plan:
         except Exception as error:
             await run.abandon()
             raise Unfit(repr(error)) from error
-        return data
+        return answer
 
     async def _fill(self, run: Run, level: list[tuple[int, list[Waiting]]]) -> None:
         begun = [each for _, entries in level for _, each in entries]
@@ -131,6 +144,17 @@ class Plan:
             # `entries` first: at its end `zip` must not have taken a result too many.
             for (target, _), value in zip(entries, results):  # noqa: B905
                 target[key] = complete(value, run)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MutationPlan:
+    """A plan for each root field of a mutation, by the name it has in the answer."""
+
+    fields: Mapping[str, Plan]
+
+    @property
+    def size(self) -> int:
+        return sum(plan.size for plan in self.fields.values())
 
 
 class Run:
@@ -166,6 +190,10 @@ class Run:
             each.arguments(plan.converter, values, info) if constant is None else constant
             for each, info, constant in zip(plan.resolving, self.infos, plan.constants, strict=True)
         ]
+
+    def named(self, field_name: str) -> RawInfo:
+        """What tells a field without a resolver."""
+        return RawInfo(self, field_name)
 
     def level(self) -> list[tuple[int, list[Waiting]]]:
         """All that waits, by the place of its field; from here on it waits no more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 import strawberry
@@ -13,6 +13,7 @@ import strawberry
 import schema.operation as module
 from schema.build import build_schema
 from schema.errors import told
+from schema.execution import Checks, Plan
 from schema.limits import Limits
 from schema.operation import Executor, Operation, Refused
 
@@ -37,6 +38,10 @@ class Query:
 
     @strawberry.field
     def never(self) -> str:
+        raise RuntimeError
+
+    @strawberry.field
+    def maybe(self) -> str | None:
         raise RuntimeError
 
 
@@ -333,3 +338,114 @@ async def test_everything_may_be_skipped() -> None:
     answer = await run(executor(strawberry.Schema(Query)), "{ colour @skip(if: true) }")
 
     assert answer == {"data": {}, "errors": [], "ran": True}
+
+
+# --- plans ----------------------------------------------------------------------------------
+
+
+@strawberry.type
+class Mutation:
+    done: ClassVar[list[int]] = []
+
+    @strawberry.mutation
+    async def write(self, number: int) -> Query:
+        Mutation.done.append(number)
+        return Query()
+
+
+def planned(share: float = 0.0) -> Executor:
+    return Executor(
+        strawberry.Schema(Query, Mutation),
+        limits=Limits(),
+        introspection=True,
+        checks=Checks(share, lambda: 0.5),
+    )
+
+
+def counts(found: Executor) -> dict[str, int]:
+    assert found.plans
+    names = ("first", "compiled", "hits", "given_up")
+    return {name: getattr(found.plans, name) for name in names}
+
+
+async def test_an_operation_runs_by_its_plan_once_it_comes_again() -> None:
+    found = planned()
+
+    answers = [await run(found, "{ again { colour } }") for _ in range(3)]
+
+    assert answers == [{"data": {"again": {"colour": "RED"}}, "errors": [], "ran": True}] * 3
+    assert counts(found) == {"first": 1, "compiled": 1, "hits": 1, "given_up": 0}
+
+
+async def test_what_a_plan_has_errors_to_say_of_is_graphql_cores() -> None:
+    found = planned()
+
+    first, second = [await run(found, "{ again { colour never } }") for _ in range(2)]
+
+    assert first["errors"]
+    assert first == second
+    assert counts(found)["given_up"] == 1
+
+
+async def test_a_mutation_is_planned_and_runs_once_each_time() -> None:
+    found, query = planned(), "mutation ($n: Int!) { write(number: $n) { again { colour } } }"
+    Mutation.done.clear()
+
+    answers = [await run(found, query, n=number) for number in range(3)]
+    failed = [await run(found, query.replace("colour", "never"), n=number) for number in (3, 4)]
+
+    assert all(answer == answers[0] and not answer["errors"] for answer in answers)
+    assert failed[0] == failed[1]
+    assert failed[0]["errors"]
+    assert Mutation.done == [0, 1, 2, 3, 4]
+    assert counts(found) == {"first": 2, "compiled": 2, "hits": 1, "given_up": 1}
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, "WRONG"), (0.5, "WRONG"), (0.51, "RED")])
+async def test_of_the_share_that_is_checked_the_answer_is_graphql_cores(
+    share: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wrong(*_args: object) -> dict[str, Any]:
+        return {"colour": "WRONG"}
+
+    monkeypatch.setattr(Plan, "execute", wrong)
+    found = planned(share)
+
+    answers = [await run(found, "{ colour }") for _ in range(2)]
+
+    assert answers[1]["data"] == {"colour": expected}
+
+
+async def test_a_plan_that_tells_nothing_of_an_error_is_another_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def silent(*_args: object) -> dict[str, Any]:
+        return {"maybe": None}
+
+    monkeypatch.setattr(Plan, "execute", silent)
+    checks = Checks(1, lambda: 0.5)
+    found = Executor(strawberry.Schema(Query), limits=Limits(), introspection=True, checks=checks)
+
+    answers = [await run(found, "{ maybe }") for _ in range(2)]
+
+    assert answers[0] == answers[1]
+    assert (checks.alike, checks.different) == (0, 1)
+
+
+async def test_a_mutation_is_never_run_twice_to_check_it() -> None:
+    found, query = planned(share=1), "mutation { write(number: 1) { colour } }"
+    Mutation.done.clear()
+
+    for _ in range(2):
+        await run(found, query)
+
+    assert Mutation.done == [1, 1]
+
+
+async def test_without_plans_all_is_graphql_cores() -> None:
+    found = Executor(strawberry.Schema(Query), limits=Limits(), introspection=True, plans=False)
+
+    answers = [await run(found, "{ colour }") for _ in range(3)]
+
+    assert found.plans is None
+    assert answers == [{"data": {"colour": "RED"}, "errors": [], "ran": True}] * 3

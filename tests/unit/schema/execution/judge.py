@@ -4,11 +4,12 @@ graphql-core come to the same bytes."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Mapping
-from functools import cache
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache, partial
 from typing import Any, cast
 
 import orjson
+import strawberry
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -32,7 +33,7 @@ from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.build import build_schema
 from schema.errors import told
-from schema.execution import NotPlanned, Planner, Unfit
+from schema.execution import MutationExecutor, MutationPlan, NotPlanned, Planner, Unfit
 from streams.journal import MemoryJournal
 from tests.support.items import NOW, category, order, product, review, user
 from tests.support.memory import MemoryClient
@@ -135,8 +136,9 @@ def context(principal: Principal) -> Context:
 class Judge:
     """Runs operations both ways; `ended` counts how the plans did."""
 
-    def __init__(self) -> None:
-        self._planner = Planner(SCHEMA)
+    def __init__(self, schema: strawberry.Schema = SCHEMA) -> None:
+        self._schema = schema
+        self._planner = Planner(schema)
         self.ended: Counter[str] = Counter()
 
     async def agree(
@@ -151,57 +153,76 @@ class Judge:
         """The answer by plan, which is graphql-core's, byte for byte. To validate takes longer
         than the rest together: what is known to be `valid` is not."""
         document = parse(query)
-        assert valid or validate(SCHEMA._schema, document) == []
-        definition, values = operation_of(document, variables)
-        given = variables or {}
-        expected = await referred(document, given, context(principal), event)
-        own = context(principal)
-        try:
-            plan = self._planner.plan(document, definition, values)
-            data = await plan.execute(event, own, values)
-        except (NotPlanned, Unfit) as error:
-            self.ended[type(error).__name__] += 1
-            self._compare(query, expected, await referred(document, given, own, event))
-        else:
-            self.ended["planned"] += 1
-            assert not expected.errors, query
-            assert orjson.dumps(data) == orjson.dumps(expected.data), query
+        assert valid or validate(self._schema._schema, document) == []
+        refer = partial(referred, self._schema, document, variables or {}, event)
+        expected = await refer(context(principal))
+        how, answer = await self._by_plan(document, variables, refer, context(principal), event)
+        self.ended[how] += 1
+        # A second run finds its loaders filled: what fails does so in another order then, and
+        # of several errors that null the same object others can be the first.
+        assert orjson.dumps(answer.data) == orjson.dumps(expected.data), query
+        assert nulled(answer) == nulled(expected), query
+        if how == "planned":
+            assert shown(answer) == shown(expected), query
+        elif not expected.errors:
+            self.ended["needless"] += 1
+        elif shown(answer) == shown(expected):
+            self.ended["same errors"] += 1
         return orjson.dumps([expected.data, shown(expected)])
 
-    def _compare(self, query: str, expected: ExecutionResult, answer: ExecutionResult) -> None:
-        """The second run finds its loaders filled: what fails does so in another order then, and
-        of several errors that null the same object others can be the first."""
-        assert orjson.dumps(answer.data) == orjson.dumps(expected.data), query
-        if shown(answer) == shown(expected):
-            self.ended["same errors"] += 1
-        assert nulled(answer) == nulled(expected), query
-        if not expected.errors:
-            self.ended["needless"] += 1
+    async def _by_plan(
+        self,
+        document: DocumentNode,
+        variables: Mapping[str, Any] | None,
+        refer: Callable[..., Awaitable[ExecutionResult]],
+        own: Context,
+        event: Seen | None,
+    ) -> tuple[str, ExecutionResult]:
+        definition, values = operation_of(document, variables, self._schema)
+        try:
+            plan = self._planner.plan(document, definition, values)
+            if isinstance(plan, MutationPlan):
+                unfit: list[str] = []
+                gave_up = partial(unfit.append, "Unfit")
+                answer = await refer(own, MutationExecutor, plan=plan, unfit=gave_up)
+                return (unfit[0] if unfit else "planned"), answer
+            return "planned", ExecutionResult(await plan.execute(event, own, values), None)
+        except (NotPlanned, Unfit) as error:
+            return type(error).__name__, await refer(own)
 
 
 def operation_of(
-    document: DocumentNode, variables: Mapping[str, Any] | None = None
+    document: DocumentNode,
+    variables: Mapping[str, Any] | None = None,
+    schema: strawberry.Schema = SCHEMA,
 ) -> tuple[OperationDefinitionNode, VariableValues]:
     definition = get_operation_ast(document)
     assert definition is not None
     declared = definition.variable_definitions or ()
-    values = get_variable_values(SCHEMA._schema, declared, dict(variables or {}))
+    values = get_variable_values(schema._schema, declared, dict(variables or {}))
     assert not isinstance(values, list)
     return definition, values
 
 
 async def referred(
-    document: DocumentNode, variables: Mapping[str, Any], own: Context, event: Seen | None = None
+    schema: strawberry.Schema,
+    document: DocumentNode,
+    variables: Mapping[str, Any],
+    root_value: object,
+    own: object,
+    executor: type[StrawberryGraphQLCoreExecutionContext] = StrawberryGraphQLCoreExecutionContext,
+    **options: Any,
 ) -> ExecutionResult:
     """What the reference executor answers."""
     result = execute(
-        SCHEMA._schema,
+        schema._schema,
         document,
-        event,
+        root_value,
         context_value=own,
         variable_values=dict(variables),
-        executor_class=StrawberryGraphQLCoreExecutionContext,
+        executor_class=executor,
         operation_extensions=None,
+        **options,
     )
     return await result if isinstance(result, Awaitable) else result
 

@@ -20,6 +20,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
+    OperationType,
     Undefined,
     get_named_type,
     is_leaf_type,
@@ -48,12 +49,13 @@ class OperationMaker:
         self._fragments: dict[str, str] = {}
         self.variables: dict[str, Any] = {}
 
-    def make(self) -> str:
-        """The text of a document of one query; its variables are in `variables`."""
-        root = self._schema.query_type
+    def make(self, kind: OperationType = OperationType.QUERY) -> str:
+        """The text of a document of one operation; its variables are in `variables`."""
+        root = self._schema.get_root_type(kind)
         assert root is not None
         body = self._selections(root, 0)
-        head = f"query ({', '.join(self._declared)}) " if self._declared else ""
+        declared = f"({', '.join(self._declared)})" if self._declared else ""
+        head = f"{kind.value} {declared}" if declared or kind is not OperationType.QUERY else ""
         return "\n".join([head + body, *self._fragments.values()])
 
     def _chance(self, of: float) -> bool:

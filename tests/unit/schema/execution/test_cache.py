@@ -8,7 +8,7 @@ import pytest
 from graphql import DocumentNode, OperationDefinitionNode, get_operation_ast, parse
 from graphql.execution.values import VariableValues
 
-from schema.execution import Plan, PlanCache, Planner
+from schema.execution import MutationPlan, Plan, PlanCache, Planner
 from schema.execution.cache import MOST_VARIANTS, deciding
 from tests.unit.schema.execution.judge import SCHEMA
 
@@ -24,7 +24,7 @@ class Asked:
         assert found is not None
         self.definition: OperationDefinitionNode = found
 
-    def of(self, cache: PlanCache, **variables: Any) -> Plan | None:
+    def of(self, cache: PlanCache, **variables: Any) -> Plan | MutationPlan | None:
         return cache.find(self.document, self.definition, VariableValues({}, variables))
 
 

@@ -153,7 +153,6 @@ async def test_the_event_of_a_subscription_is_planned(
     [
         "{ __schema { queryType { name } } }",
         '{ __type(name: "Product") { name } viewer { username } }',
-        'mutation { deleteReview(input: {id: "x"}) { deletedReviewId } }',
     ],
 )
 def test_what_is_not_covered_is_not_planned(query: str) -> None:
@@ -190,7 +189,9 @@ async def test_a_level_is_one_request_to_the_store() -> None:
 
 def made(query: str, **variables: Any) -> Plan:
     document = parse(query)
-    return Planner(SCHEMA).plan(document, *operation_of(document, variables))
+    plan = Planner(SCHEMA).plan(document, *operation_of(document, variables))
+    assert isinstance(plan, Plan)
+    return plan
 
 
 def coerced(query: str, **variables: Any) -> VariableValues:

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import orjson
 import pytest
 import strawberry
-from graphql import execute, get_operation_ast, get_variable_values, parse
+from graphql import parse
 from strawberry.extensions import FieldExtension
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from schema.execution import NotPlanned, Plan, Planner, Unfit
+from tests.unit.schema.execution.judge import operation_of, referred
 
 
 class Later:
@@ -149,23 +149,14 @@ SCHEMA = strawberry.Schema(Query)
 
 def planned(query: str, planner: Planner) -> tuple[Plan, Any]:
     document = parse(query)
-    definition = get_operation_ast(document)
-    assert definition is not None
-    values = get_variable_values(SCHEMA._schema, definition.variable_definitions or (), {})
-    assert not isinstance(values, list)
-    return planner.plan(document, definition, values), values
+    definition, values = operation_of(document, schema=SCHEMA)
+    plan = planner.plan(document, definition, values)
+    assert isinstance(plan, Plan)
+    return plan, values
 
 
 async def judged(query: str) -> Any:
-    found = execute(
-        SCHEMA._schema,
-        parse(query),
-        "root",
-        context_value="context",
-        executor_class=StrawberryGraphQLCoreExecutionContext,
-        operation_extensions=None,
-    )
-    return await found if isinstance(found, Awaitable) else found
+    return await referred(SCHEMA, parse(query), {}, "root", "context")
 
 
 GOOD = [
