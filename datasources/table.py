@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from datasources.attributes import decode_row, encode, encode_row, row_size
+from datasources.attributes import decode_row, encode, encode_row, is_larger
 from datasources.client import CLIENT_ERRORS, as_store_error
 from datasources.errors import ConditionFailed, DeadlineExceeded, ItemTooLarge, Throttled
 from datasources.items import Row
@@ -168,7 +168,7 @@ class Table:
         throttling are tried again until the deadline.
         """
         for action in actions:
-            if isinstance(action, Put) and row_size(action.row) > ROW_BYTES:
+            if isinstance(action, Put) and is_larger(action.row, ROW_BYTES):
                 raise ItemTooLarge(f"A row may have {ROW_BYTES} bytes at most.")
         answer = await self._call(
             self.client.transact_write_items,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=inputs.Input)
 async def _answer(
     info: Info,
     model: type[Model],
-    input: object,
+    input: Any,
     write: Callable[[Context, Model], Awaitable[object]],
     result: str,
 ) -> SimpleNamespace:
@@ -32,7 +32,7 @@ async def _answer(
     # The mutations of one operation run one after another, each on what is there by then.
     context.loaders.forget()
     try:
-        checked = inputs.parse(model, given.given(input), context.shop.currency)
+        checked = inputs.parse(model, input, context.shop.currency)
         written = await write(context, checked)
     except Rejected as refused:
         return SimpleNamespace(**{result: None}, user_errors=refused.errors)

@@ -189,9 +189,17 @@ class Executor:
         if not plans or not plan:
             return await self.refer(operation, context, event)
         if isinstance(plan, MutationPlan):
-            return await self._refer(
-                operation, context, event, MutationExecutor, plan=plan, unfit=plans.give_up
+            executor = MutationExecutor.of(
+                self._schema,
+                operation.document,
+                operation.definition,
+                context,
+                operation.values,
+                plan=plan,
+                unfit=plans.give_up,
+                hide_suggestions=not self._introspection,
             )
+            return await _answer(executor.execute_operation())
         try:
             data = await plan.execute(event, context, operation.values)
         except Unfit:
@@ -206,16 +214,6 @@ class Executor:
         self, operation: Operation, context: Context, event: Seen | None = None
     ) -> Answer:
         """As `run`, by graphql-core, whose answers are right by definition."""
-        return await self._refer(operation, context, event, StrawberryGraphQLCoreExecutionContext)
-
-    async def _refer(
-        self,
-        operation: Operation,
-        context: Context,
-        event: Seen | None,
-        executor: type[StrawberryGraphQLCoreExecutionContext],
-        **options: Any,
-    ) -> Answer:
         name = operation.definition.name
         result = execute(
             self._schema,
@@ -224,19 +222,11 @@ class Executor:
             context_value=context,
             variable_values=dict(operation.variables),
             operation_name=name.value if name else None,
-            executor_class=executor,
+            executor_class=StrawberryGraphQLCoreExecutionContext,
             hide_suggestions=not self._introspection,
             operation_extensions=None,
-            **options,
         )
-        if hasattr(result, "__await__"):
-            result = await result
-        errors = result.errors or []
-        # Only what is refused before the first field runs has no path.
-        ran = result.data is not None or not errors or any(error.path for error in errors)
-        if not ran:
-            errors = [of_request(error, "BAD_USER_INPUT") for error in errors]
-        return Answer(result.data, errors, ran)
+        return await _answer(result)
 
     async def _checked(
         self, checks: Checks, data: dict[str, Any], operation: Operation, context: Context
@@ -286,6 +276,18 @@ class NoIntrospection(ValidationRule):
                     extensions={"code": "INTROSPECTION_DISABLED"},
                 )
             )
+
+
+async def _answer(result: Any) -> Answer:
+    """What an execution came to, or comes to once it is awaited."""
+    if hasattr(result, "__await__"):
+        result = await result
+    errors = result.errors or []
+    # Only what is refused before the first field runs has no path.
+    ran = result.data is not None or not errors or any(error.path for error in errors)
+    if not ran:
+        errors = [of_request(error, "BAD_USER_INPUT") for error in errors]
+    return Answer(result.data, errors, ran)
 
 
 def _no_operation(name: str | None) -> GraphQLError:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphql import GraphQLOutputType, GraphQLResolveInfo
-from graphql.execution.collect_fields import FieldDetails
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    default_field_resolver,
+    default_type_resolver,
+)
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails
+from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
@@ -28,6 +38,36 @@ class MutationExecutor(StrawberryGraphQLCoreExecutionContext):
         super().__init__(*args, **options)
         self._plan = plan
         self._unfit = unfit
+
+    @classmethod
+    def of(
+        cls,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        definition: OperationDefinitionNode,
+        context: object,
+        values: VariableValues,
+        **options: Any,
+    ) -> MutationExecutor:
+        """As `build`, for variables that have been coerced."""
+        fragments = {
+            node.name.value: node
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        return cls(
+            schema,
+            fragments,
+            {name: FragmentDetails(node) for name, node in fragments.items()},
+            None,
+            context,
+            definition,
+            values,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            **options,
+        )
 
     def complete_value(
         self,

@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from datasources.attributes import row_size
+from datasources.attributes import is_larger, row_size
 from datasources.errors import ItemTooLarge
 from datasources.keys import PK, SK, Key
 from datasources.table import ROW_BYTES, Table
@@ -34,6 +36,19 @@ from datasources.writes import Action, Put, Update
 )
 def test_names_and_values_count_in_bytes(row: dict[str, Any], size: int) -> None:
     assert row_size(row) == size
+
+
+VALUES = st.recursive(
+    st.text(max_size=3) | st.booleans() | st.none() | st.integers(-(10**12), 10**12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=2), inner),
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), VALUES, max_size=4))
+def test_a_row_is_larger_than_any_size_below_its_own(row: dict[str, Any]) -> None:
+    size = row_size(row)
+    assert not is_larger(row, size)
+    assert size == 0 or is_larger(row, size - 1)
 
 
 def test_what_is_no_attribute_value_has_no_size() -> None:
