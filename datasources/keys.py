@@ -41,8 +41,7 @@ class Key(NamedTuple):
     sk: str
 
 
-@dataclass(frozen=True, slots=True)
-class SortRange:
+class SortRange(NamedTuple):
     """Sort keys from `low` to `high`, both inclusive; None leaves that end open."""
 
     low: str | None = None

@@ -23,16 +23,14 @@ _MOST_ROWS_A_CALL = 250
 Hydrate = Callable[[Sequence[Key]], Awaitable[Sequence[Item | None]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """Where reading starts: at a position (`inclusive`) or just after it."""
 
     position: str
     inclusive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Rows in order, how many were read for them, and the sort key up to which all is read."""
 
     rows: Sequence[Row]
@@ -48,8 +46,7 @@ class Entry(NamedTuple):
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Entries in the order they were read, and whether there are more behind the last.
 
     `end` is the position to go on from; where the read budget cut the page short it lies
@@ -207,7 +204,8 @@ def _from(whole: SortRange, start: Bound | None, descending: bool) -> SortRange:
     condition on a sort key and BETWEEN includes both ends."""
     if start is None:
         return whole
-    return replace(whole, high=start.position) if descending else replace(whole, low=start.position)
+    position = start.position
+    return SortRange(whole.low, position) if descending else SortRange(position, whole.high)
 
 
 def _share(limit: int, partitions: int) -> int:

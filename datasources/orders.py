@@ -3,7 +3,6 @@ they are written."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -164,9 +163,7 @@ class MonthlyListing(Listing):
         if month:
             edge = SortRange.beginning_with(month)
             bounds = (
-                dataclasses.replace(bounds, high=edge.low)
-                if descending
-                else dataclasses.replace(bounds, low=edge.high)
+                SortRange(bounds.low, edge.low) if descending else SortRange(edge.high, bounds.high)
             )
         if bounds.is_empty:
             return None

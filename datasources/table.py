@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasources.attributes import decode_row, encode, encode_row, is_larger
 from datasources.client import CLIENT_ERRORS, as_store_error
@@ -73,8 +73,7 @@ class Query:
     keys_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class QueryPage:
+class QueryPage(NamedTuple):
     """Rows in order, how many were read for them, and where to go on; None: nothing is left."""
 
     rows: Sequence[Row]

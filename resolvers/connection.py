@@ -21,8 +21,7 @@ DEFAULT_SIZE = 20
 LARGEST_SIZE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """The part of a list that a client asks for, as the four arguments say it."""
 
     first: int | None = None

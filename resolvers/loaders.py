@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Self, TypeVar, cast
+from typing import NamedTuple, Self, TypeVar, cast
 
 from aiodataloader import DataLoader
 
@@ -102,8 +101,7 @@ def _parsed(row: Row | None) -> Item | StoreError | None:
         return error
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(NamedTuple):
     """At most `size` entries of a list from `start` on; `backward` is against its own order."""
 
     listing: Listing
