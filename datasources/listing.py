@@ -7,10 +7,10 @@ list at once, since each sort key ends in an ID and so is the only one of its ki
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, isqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datasources.items import Item, Row, from_row
 from datasources.keys import EVERYTHING, GSI3, PK, SK, Key, SortRange, sort_attribute
@@ -94,6 +94,8 @@ class Listing:
             Query(pk, part, self.index, descending, self.equals, self.keys_only)
             for pk in partitions
         ]
+        if len(queries) == 1:
+            return follow(table, queries[0], limit)
         return merge(table, queries, limit)
 
     def holds(self, item: Item, position: str) -> bool:
@@ -132,6 +134,20 @@ class _Stream:
         return taken
 
 
+async def follow(table: Table, query: Query, limit: int) -> AsyncIterator[Batch]:
+    """The rows of one partition, read lazily, as `merge` reads several."""
+    sort_key = sort_attribute(query.index)
+    start: Mapping[str, Any] | None = None
+    while True:
+        page = await table.query(query, limit=limit, start=start)
+        start = page.start
+        yield Batch(page.rows, page.read, start[sort_key]["S"] if start else None)
+        if start is None:
+            return
+        if query.equals:
+            limit = min(_MOST_ROWS_A_CALL, limit * 2)
+
+
 async def merge(table: Table, queries: Sequence[Query], limit: int) -> AsyncIterator[Batch]:
     """The rows of several partitions in one order, read lazily and side by side.
 
@@ -147,8 +163,7 @@ async def merge(table: Table, queries: Sequence[Query], limit: int) -> AsyncIter
         reached = [s.reached for s in streams if s.reached is not None]
         frontier = (max(reached) if descending else min(reached)) if reached else None
         rows = [row for stream in streams for row in stream.take(frontier)]
-        if len(streams) > 1:
-            rows.sort(key=lambda row: str(row[sort_key]), reverse=descending)
+        rows.sort(key=lambda row: str(row[sort_key]), reverse=descending)
         yield Batch(rows, read, frontier)
         if queries[0].equals:
             share = min(_MOST_ROWS_A_CALL, share * 2)
@@ -210,7 +225,5 @@ def _from(whole: SortRange, start: Bound | None, descending: bool) -> SortRange:
 
 def _share(limit: int, partitions: int) -> int:
     """Rows to ask each partition for: its even share and twice the spread of chance."""
-    if partitions == 1:
-        return limit
     even = ceil(limit / partitions)
     return min(limit, even + 2 * isqrt(even) + 1)
