@@ -7,7 +7,8 @@ in the store's one currency, times are UTC with milliseconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
@@ -17,7 +18,7 @@ from msgspec import Meta, Struct
 
 from datasources.errors import StoreError
 from datasources.keys import timestamp
-from datasources.rows import StoredRow, read
+from datasources.rows import StoredRow
 
 Row = Mapping[str, Any]
 Minor = Annotated[int, Meta(ge=0)]
@@ -75,7 +76,7 @@ class Item(Part, frozen=True):
         """The item that a row of this kind holds; StoreError, which tells none of it, for a row
         that does not."""
         try:
-            return read(cls, row) if isinstance(row, StoredRow) else msgspec.convert(row, cls)
+            return row.read(cls) if isinstance(row, StoredRow) else msgspec.convert(row, cls)
         except msgspec.ValidationError as error:
             # The last, for a wrong value is named before its place.
             places = _PLACE.findall(str(error))
@@ -238,6 +239,23 @@ def from_row(row: Row) -> Item:
     if kind is None:
         raise StoreError(f"A row holds no item of the shop: entity {row.get('entity')!r}.")
     return kind.of(row)
+
+
+def from_rows(rows: Iterable[Row]) -> list[Item]:
+    """As `from_row`, of rows that are mostly of one kind: each is taken for one of the kind of
+    the row before, and asked for its kind only where it is none."""
+    items: list[Item] = []
+    kind: type[Item] | None = None
+    for row in rows:
+        item = None
+        if kind and isinstance(row, StoredRow):
+            with suppress(msgspec.ValidationError):
+                item = row.read(kind)
+        if item is None or row["entity"] != type(item).__name__:
+            item = from_row(row)
+        kind = type(item)
+        items.append(item)
+    return items
 
 
 def _plain(value: Any) -> Any:

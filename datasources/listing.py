@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, isqrt
 from typing import Any, NamedTuple
 
-from datasources.items import Item, Row, from_row
+from datasources.items import Item, Row, from_rows
 from datasources.keys import EVERYTHING, GSI3, PK, SK, Key, SortRange, sort_attribute
 from datasources.table import Query, Table, gather
 
@@ -193,18 +193,19 @@ async def read_page(
     read = 0
     async for batch in listing.batches(table, backward=backward, start=start, limit=limit):
         read += batch.read
-        rows = [row for row in batch.rows if row[sort_key] != skipped]
+        rows = batch.rows
+        if skipped is not None:
+            rows = [row for row in rows if row[sort_key] != skipped]
         if listing.keys_only and rows:
             return Page([], True, None)
-        keys = [Key(row[PK], row[SK]) for row in rows]
         if listing.index == GSI3:
-            items = await hydrate(keys)
+            items = await hydrate([Key(row[PK], row[SK]) for row in rows])
         else:
-            items = [from_row(row) for row in rows]
+            items = from_rows(rows)
         entries += [
-            Entry(row[sort_key], key, item)
-            for row, key, item in zip(rows, keys, items, strict=True)
-            if item is not None and listing.holds(item, row[sort_key])
+            Entry(position, Key(row[PK], row[SK]), item)
+            for row, item in zip(rows, items, strict=True)
+            if item is not None and listing.holds(item, position := row[sort_key])
         ]
         if len(entries) > size:
             return Page(entries[:size], True, entries[size - 1].position if size else None)

@@ -44,12 +44,23 @@ class StoredRow(Mapping[str, Any]):
     """A row by its JSON; as a mapping, of its attributes as Python values."""
 
     def __init__(self, json: Raw) -> None:
-        self.json = json
-        self._head = _decode_head(json)
+        self._json = json
+        self._head: _Head | None = None
+
+    def read(self, kind: type[S]) -> S:
+        """The row as a struct of a kind; msgspec.ValidationError where it is none."""
+        decode, make = _reader(kind)
+        self._head = form = decode(self._json)
+        made: S = make(form)
+        return made
 
     def __getitem__(self, name: str) -> Any:
-        if name in _HEAD and (value := getattr(self._head, name)) is not None:
-            return value.S
+        if name in _HEAD:
+            head = self._head
+            if head is None:
+                head = self._head = _decode_head(self._json)
+            if (value := getattr(head, name)) is not None:
+                return value.S
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -60,7 +71,7 @@ class StoredRow(Mapping[str, Any]):
 
     @cached_property
     def _values(self) -> dict[str, Any]:
-        return decode_row(msgspec.json.decode(self.json))
+        return decode_row(msgspec.json.decode(self._json))
 
 
 def stored(row: Raw | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -68,16 +79,9 @@ def stored(row: Raw | Mapping[str, Any]) -> Mapping[str, Any]:
     return StoredRow(row) if isinstance(row, Raw) else decode_row(row)
 
 
-def read(kind: type[S], row: StoredRow) -> S:
-    """The row as a struct of a kind; msgspec.ValidationError where it is none."""
-    decode, make = _reader(kind)
-    made: S = make(decode(row.json))
-    return made
-
-
 @cache
 def _reader(kind: type[S]) -> tuple[Callable[[Raw], Any], Callable[[Any], S]]:
-    form, make = _form(kind)
+    form, make = _form(kind, _Head)
     # DynamoDB's numbers are text, so they are read as what they spell.
     return msgspec.json.Decoder(form, strict=False).decode, make
 
@@ -86,8 +90,8 @@ def _reader(kind: type[S]) -> tuple[Callable[[Raw], Any], Callable[[Any], S]]:
 
 
 @cache
-def _form(kind: type[S]) -> tuple[type[Struct], Callable[[Any], S]]:
-    """The form of a struct, and what makes the struct of it."""
+def _form(kind: type[S], base: type[Struct] = Struct) -> tuple[type[Any], Callable[[Any], S]]:
+    """The form of a struct, with what its base has, and what makes the struct of it."""
     fields: list[Any] = []
     arguments: list[str] = []
     names: dict[str, Any] = {"kind": kind}
@@ -106,7 +110,9 @@ def _form(kind: type[S]) -> tuple[type[Struct], Callable[[Any], S]]:
             names[f"no_{field.name}"] = field.default
             value = f"no_{field.name} if {place} is None else ({value})"
         arguments.append(f"{field.name}={value}")
-    form = defstruct(f"{kind.__name__}Form", fields, rename="camel", kw_only=True, gc=False)
+    form = defstruct(
+        f"{kind.__name__}Form", fields, bases=(base,), rename="camel", kw_only=True, gc=False
+    )
     make = eval(f"lambda form: kind({', '.join(arguments)})", names)  # noqa: S307 of fields' names
     return form, make
 

@@ -41,8 +41,10 @@ def encode(kind: str, *parts: str) -> str:
 def of(item: Item) -> str:
     """The global ID of an item that has one."""
     match item:
-        case User() | Product():
-            return encode(type(item).__name__, item.id)
+        case Product():
+            return encode("Product", item.id)
+        case User():
+            return encode("User", item.id)
         case Category():
             return encode("Category", item.slug)
         case Order():

@@ -19,7 +19,7 @@ class Currency:
 
     def amount(self, minor: int) -> Decimal:
         """Exact, and with exactly the currency's scale: 120000 or 12.50."""
-        return Decimal(minor).scaleb(-self.scale)
+        return Decimal(minor).scaleb(-self.scale) if self.scale else Decimal(minor)
 
     def minor(self, argument: str, amount: Decimal) -> int:
         """BadUserInput for more digits than the currency has, and for more than 12 in all."""
