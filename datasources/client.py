@@ -98,12 +98,20 @@ async def open_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
 ) -> AsyncIterator[DynamoDBClient]:
     """A DynamoDB client, closed at the end of the block."""
+    async with _open_fast("dynamodb", endpoint, session) as client:
+        yield cast("DynamoDBClient", client)
+
+
+@asynccontextmanager
+async def _open_fast(
+    service: str, endpoint: Endpoint, session: aioboto3.Session | None
+) -> AsyncIterator[object]:
+    """A client whose hot operations are fast where the endpoint says so."""
     session = session or new_session(endpoint)
     http: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
-        plain = await stack.enter_async_context(_open("dynamodb", endpoint, session, http=http))
-        client = await _fast(plain, session, http, stack) if endpoint.fast else plain
-        yield cast("DynamoDBClient", client)
+        plain = await stack.enter_async_context(_open(service, endpoint, session, http=http))
+        yield await _fast(plain, session, http, stack) if endpoint.fast else plain
 
 
 async def _fast(
@@ -134,7 +142,7 @@ async def open_streams_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
 ) -> AsyncIterator[StreamsClient]:
     """A client of the tables' streams, closed at the end of the block."""
-    async with _open("dynamodbstreams", endpoint, session) as client:
+    async with _open_fast("dynamodbstreams", endpoint, session) as client:
         yield cast("StreamsClient", client)
 
 

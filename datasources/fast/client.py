@@ -1,8 +1,9 @@
-"""A DynamoDB client whose hot operations skip what botocore does anew for every call.
+"""A client of DynamoDB or its streams whose hot operations skip what botocore does anew for every
+call.
 
-Two steps, both by the client's public event `before-call.dynamodb`. The first call of an operation
-goes through aioboto3 as far as that event, where its endpoint and headers are remembered; every
-further one is made from them and goes straight to the event. In both cases a handler there
+Two steps, both by the client's public event, such as `before-call.dynamodb`. The first call of an
+operation goes through aioboto3 as far as that event, where its endpoint and headers are remembered;
+every further one is made from them and goes straight to the event. In both cases a handler there
 answers the call. Whoever registers for that event sees each request before and may answer it; those
 that botocore has registered for calls of any service come behind, since they have nothing to add
 here and cost more than a signature.
@@ -23,15 +24,18 @@ if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
     from botocore.model import OperationModel
 
-_EVENT = "before-call.dynamodb"
+# By the name that a service has in events.
 _METHODS = {
-    "BatchGetItem": "batch_get_item",
-    "BatchWriteItem": "batch_write_item",
-    "GetItem": "get_item",
-    "PutItem": "put_item",
-    "Query": "query",
-    "TransactWriteItems": "transact_write_items",
-    "UpdateItem": "update_item",
+    "dynamodb": {
+        "BatchGetItem": "batch_get_item",
+        "BatchWriteItem": "batch_write_item",
+        "GetItem": "get_item",
+        "PutItem": "put_item",
+        "Query": "query",
+        "TransactWriteItems": "transact_write_items",
+        "UpdateItem": "update_item",
+    },
+    "dynamodb-streams": {"GetRecords": "get_records"},
 }
 
 Method = Callable[..., Awaitable[dict[str, Any]]]
@@ -70,7 +74,8 @@ class FastClient:
         self._credentials = credentials
         self._prepared: dict[str, _Prepared] = {}
         self._signers: dict[str, Signer] = {}
-        for operation, name in _METHODS.items():
+        self._service: str = client.meta.service_model.service_id.hyphenize()
+        for operation, name in _METHODS[self._service].items():
             setattr(self, name, partial(self._call, operation, getattr(client, name)))
         client.meta.events.register_first("before-call", self._answer)
 
@@ -87,7 +92,7 @@ class FastClient:
         request = {**prepared.request, "headers": {**prepared.request["headers"]}, "body": body}
         http, answer = (
             await self._client.meta.events.emit_until_response(
-                f"{_EVENT}.{operation}",
+                f"before-call.{self._service}.{operation}",
                 model=prepared.model,
                 params=request,
                 request_signer=prepared.signer,
@@ -108,7 +113,7 @@ class FastClient:
     ) -> tuple[Answer, dict[str, Any]] | None:
         """None leaves the call to botocore."""
         if model.name not in self._prepared:
-            if not _answerable(model, params, context):
+            if not self._answerable(model, params, context):
                 return None
             self._remember(model, params, request_signer, context)
         credentials = await self._credentials.get_frozen_credentials()
@@ -135,14 +140,14 @@ class FastClient:
             self._signers[region] = Signer(region)
         return self._signers[region]
 
-
-def _answerable(
-    model: OperationModel, params: Mapping[str, Any], context: Mapping[str, Any]
-) -> bool:
-    """Whether the call is one of those that are answered here, and is to be made as they are."""
-    return (
-        model.name in _METHODS
-        and model.service_model.resolved_protocol == PROTOCOL
-        and context.get("auth_type") in {None, "v4"}
-        and address(params["url"]).path == "/"
-    )
+    def _answerable(
+        self, model: OperationModel, params: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> bool:
+        """Whether the call is one of those that are answered here, and is to be made as they
+        are."""
+        return (
+            model.name in _METHODS[self._service]
+            and model.service_model.resolved_protocol == PROTOCOL
+            and context.get("auth_type") in {None, "v4"}
+            and address(params["url"]).path == "/"
+        )

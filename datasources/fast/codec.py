@@ -7,6 +7,7 @@ bytes: the shop has none. Error answers, which are rare, go through botocore's o
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel, Shape
 
 PROTOCOL = "json"
+_MADE = "ApproximateCreationDateTime"  # of a record, in seconds since the epoch
 
 
 class _Answer(Struct, gc=False):
@@ -37,6 +39,8 @@ class _Answer(Struct, gc=False):
     UnprocessedItems: Any = UNSET
     ItemCollectionMetrics: Any = UNSET
     ConsumedCapacity: Any = UNSET
+    Records: list[dict[str, Any]] | UnsetType = UNSET
+    NextShardIterator: Any = UNSET
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -64,6 +68,9 @@ def decode(answer: Answer, model: OperationModel) -> dict[str, Any]:
         for name in _Answer.__struct_fields__
         if (value := getattr(found, name)) is not UNSET
     }
+    for record in parsed.get("Records", ()):
+        body = record["dynamodb"]
+        body[_MADE] = datetime.fromtimestamp(body[_MADE], UTC)
     parsed["ResponseMetadata"] = {
         "RequestId": answer.headers.get("x-amzn-RequestId", ""),
         "HTTPStatusCode": answer.status_code,

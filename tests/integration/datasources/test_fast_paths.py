@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from msgspec import Raw
 
-from datasources.client import Endpoint, as_store_error, open_client
+from datasources.client import Endpoint, as_store_error, open_client, open_streams_client
 from datasources.errors import (
     Conflict,
     ServiceUnavailable,
@@ -187,6 +187,30 @@ async def test_refusals_of_a_store_are_told_alike(pair: Pair, keys: Keys) -> Non
         assert cancelled["CancellationReasons"][1]["Item"] == row
         await pair.both(lambda client: client.query(TableName="no-such-table"))
         await pair.both(lambda client: client.get_item(TableName=TABLE, Key={}))
+
+
+async def test_the_records_of_a_stream_are_told_alike(
+    endpoint: Endpoint, pair: Pair, keys: Keys
+) -> None:
+    await pair.plain.put_item(TableName=TABLE, Item=attributes(keys, **ODD))
+    described = await pair.plain.describe_table(TableName=TABLE)
+    name = {"StreamArn": described["Table"]["LatestStreamArn"]}
+    async with AsyncExitStack() as stack:
+        both = [
+            await stack.enter_async_context(open_streams_client(replace(endpoint, fast=fast)))
+            for fast in (True, False)
+        ]
+        stream = (await both[0].describe_stream(**name))["StreamDescription"]
+        start = {**name, "ShardId": stream["Shards"][0]["ShardId"]}
+        told = []
+        for client in both:
+            # The second call is the first that is prepared already.
+            for _ in range(2):
+                found = await client.get_shard_iterator(**start, ShardIteratorType="TRIM_HORIZON")
+                answer = await client.get_records(ShardIterator=found["ShardIterator"])
+            told.append([one for one in answer["Records"] if keys.tenant in repr(one)])
+    assert told[0] == told[1]
+    assert [one["eventName"] for one in told[0]] == ["INSERT"]
 
 
 @pytest.mark.parametrize("fast", [True, False])
