@@ -33,7 +33,10 @@ class GlobalId(NamedTuple):
 
 
 def encode(kind: str, *parts: str) -> str:
-    text = ":".join((kind, *map(_escape, parts)))
+    return _coded(":".join((kind, *map(_escape, parts))))
+
+
+def _coded(text: str) -> str:
     coded = b2a_base64(text.encode(), newline=False).decode().rstrip("=")
     return coded.replace("+", "-").replace("/", "_")
 
@@ -41,8 +44,8 @@ def encode(kind: str, *parts: str) -> str:
 def of(item: Item) -> str:
     """The global ID of an item that has one."""
     match item:
-        case Product():
-            return encode("Product", item.id)
+        case Product():  # a UUID, in which there is nothing to escape
+            return _coded(f"Product:{item.id}")
         case User():
             return encode("User", item.id)
         case Category():
@@ -50,7 +53,7 @@ def of(item: Item) -> str:
         case Order():
             return encode("Order", item.user_id, item.id)
         case Review():
-            return encode("Review", item.product_id, item.id)
+            return _coded(f"Review:{item.product_id}:{item.id}")
         case _:
             raise TypeError(f"{type(item).__name__} has no global ID")
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from functools import cached_property
 from typing import NamedTuple, Self, TypeVar, cast
 
-from aiodataloader import DataLoader
+from aiodataloader import DataLoader, Loader, dispatch_queue
 
 from datasources.errors import StoreError
 from datasources.items import (
@@ -64,6 +64,13 @@ class SharingLoader(DataLoader[K, V]):
             else:
                 self.do_resolve_reject(key, found)
         return found
+
+    def do_resolve_reject(self, key: K, future: asyncio.Future[V]) -> None:
+        """Queues a key; the first of a batch has it dispatched, as late as the library does, so
+        that what runs now can still ask, but without a task for that."""
+        self._queue.append(Loader(key, future))
+        if len(self._queue) == 1:
+            self.loop.call_soon(self.loop.call_soon, dispatch_queue, self)
 
     def prime(self, key: K, value: V) -> Self:
         if key not in self._cache:

@@ -52,6 +52,7 @@ from graphql.type import GraphQLBoolean, GraphQLID, GraphQLInt, GraphQLString
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
+from schema.execution.arguments import direct_arguments
 from schema.execution.plan import Plan, Resolving
 from schema.execution.values import Classes, NotPlanned, Unfit, enum_names, items
 
@@ -192,7 +193,9 @@ class Writer:
             variable = f"v{len(read)}"
             read.append(f"{variable} = parent.{field.python_name}")
             return self._expression(definition.type, variable, details, "run.raw")
-        resolved += self._resolve(Resolving(key, details[0].node, definition, field), details)
+        node = details[0].node
+        direct = direct_arguments(node, definition, field, self._converter)
+        resolved += self._resolve(Resolving(key, node, definition, field, direct), details)
         return "None"
 
     def _resolve(self, resolving: Resolving, details: list[FieldDetails]) -> list[str]:

@@ -27,12 +27,14 @@ Complete = Callable[[Any, "Run"], Any]
 
 @dataclass(frozen=True, slots=True)
 class Resolving:
-    """A field with a resolver, where it stands in an operation."""
+    """A field with a resolver, where it stands in an operation. `direct` is there where each of
+    its arguments is what a variable is: the variables by the arguments' names."""
 
     key: str
     node: FieldNode
     definition: GraphQLField
     field: StrawberryField
+    direct: Mapping[str, str] | None = None
 
     def arguments(
         self, converter: GraphQLCoreConverter, values: VariableValues, info: Any = None
@@ -40,6 +42,12 @@ class Resolving:
         """The arguments as Strawberry gives them to the resolver."""
         if not self.definition.args:
             return {}
+        if self.direct is not None:
+            coerced = values.coerced
+            found = {name: coerced.get(variable) for name, variable in self.direct.items()}
+            # Null, or left out: it depends on the type what that comes to.
+            if None not in found.values():
+                return found
         given = get_argument_values(self.definition, self.node, values)
         registry, config = converter.scalar_registry, converter.config
         return convert_arguments(given, self.field.arguments, registry, config, info)
