@@ -23,7 +23,7 @@ from schema.handed import HandedConnections
 ENDING = 29  # seconds in which the service ends; supervisors often kill after 30
 GRACE = 3  # of these, for requests that came last
 _UNSENT = 65_536  # bytes that the system takes for a client before there is room for them
-_YOUNG = 10_000  # objects made before the collector looks at them
+_YOUNG = 50_000  # objects made before the collector looks at them
 
 log = logging.getLogger(__name__)
 

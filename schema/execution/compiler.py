@@ -266,7 +266,9 @@ class Writer:
             names = self._name("names", enum_names(kind, wrapped))
             cls = self._name("enum", wrapped)
             return f"{names}[{name}._value_] if {name}.__class__ is {cls} else {leaf}"
-        return leaf
+        write = self._name("write", kind.coerce_output_value)
+        # What is written as nothing `leaf` has a look at, once more.
+        return f"({write}({name}) or {leaf}) if {name}.__class__ in plain else {leaf}"
 
     def _selection(self, kind: GraphQLObjectType, details: list[FieldDetails], raw: str) -> str:
         selected = collect_subfields(

@@ -60,18 +60,15 @@ class RawInfo:
     reference executor.
     """
 
-    __slots__ = ("_run", "field_name")
+    __slots__ = ("_run", "context", "field_name")
 
     is_awaitable = staticmethod(is_awaitable)
 
     def __init__(self, run: Run, field_name: str | None = None) -> None:
         self._run = run
+        self.context = run.context
         if field_name is not None:
             self.field_name = field_name
-
-    @property
-    def context(self) -> Any:
-        return self._run.context
 
     @property
     def root_value(self) -> Any:

@@ -52,7 +52,7 @@ async def serve(port: int) -> None:
         if "spared" in sys.argv:
             gc.collect()
             gc.freeze()
-            gc.set_threshold(10_000)
+            gc.set_threshold(50_000)
         await uvicorn.Server(config).serve()
 
 
