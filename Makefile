@@ -8,6 +8,9 @@ TESTS ?= tests
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Random operations of each sort that are judged.
 JUDGED ?= 5000
+# Made-up documents that are sent, and the seed that they are drawn from.
+FUZZED ?= 20000
+SEED ?= $(shell date +%s)
 BIN := .venv/bin
 PEERS := bench/peers/node
 NPM := $(shell command -v npm 2>/dev/null)
@@ -18,7 +21,7 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test judge bench bench-orders bench-live bench-store bench-workers lint format graphiql schema lock clean explorer
+.PHONY: serve test judge fuzz bench bench-orders bench-live bench-store bench-workers lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
@@ -30,6 +33,9 @@ test: ## run every test; TESTS= chooses some
 
 judge: .venv/installed-dev ## hold plans against graphql-core, thousands of times; JUDGED= says how many
 	JUDGED=$(JUDGED) $(BIN)/python -m pytest -n $(WORKERS) tests/unit/schema/execution/test_random.py
+
+fuzz: .venv/installed-dev ## send made-up documents, thousands of them; FUZZED= says how many, SEED= which
+	FUZZED=$(FUZZED) SEED=$(SEED) $(BIN)/python -m pytest -n $(WORKERS) tests/unit/schema/test_fuzz.py
 
 bench: .venv/installed $(PEERS)/node_modules/installed ## compare with other servers (needs npm)
 	$(BIN)/python -m bench.compare

@@ -151,6 +151,41 @@ class Settings(BaseSettings):
         65_536, ge=1_024, description="bytes a message on a websocket may have"
     )
     max_tokens: int = Field(1_000, ge=1, description="tokens a document may have")
+    max_characters: int = Field(15_000, ge=1, description="characters a document may have")
+    max_depth: int = Field(
+        10, ge=1, le=100, description="levels of fields a document may have; {viewer{id}} has 2"
+    )
+    max_aliases: int = Field(
+        15, ge=0, description="aliases a document may have, those of fragments in each place"
+    )
+    max_fields: int = Field(
+        200, ge=1, description="fields a document may have, those of fragments in each place"
+    )
+    max_directives: int = Field(
+        10, ge=0, description="directives a document may have, those of fragments in each place"
+    )
+    max_introspection_depth: int = Field(
+        20, ge=1, le=100, description="levels of fields from __schema or __type on"
+    )
+    max_introspection_fields: int = Field(
+        250, ge=1, description="fields of either sort in a document that asks for the schema"
+    )
+    max_cost: int = Field(
+        5_000, ge=0, description="what a document may cost: one for each object it could read"
+    )
+    trusted_documents: Path | None = Field(
+        None,
+        description="JSON file of documents by their hashes, as graphql-codegen writes it, that "
+        "requests may name in documentId or by Apollo's protocol",
+    )
+    trusted_documents_only: bool = Field(
+        False, description="whether nothing runs but the trusted documents"
+    )
+    persisted_queries: bool = Field(
+        True,
+        description="whether clients may send a document once and its hash from then on (Apollo's "
+        "automatic persisted queries)",
+    )
     max_body: int = Field(102_400, ge=1_024, description="bytes a request's body may have")
     log_level: str = Field(
         "info", pattern=r"^(debug|info|warning|error)$", description="least level that is logged"
@@ -209,6 +244,8 @@ class Settings(BaseSettings):
                 "CURSOR_KEYS: should be set outside the embedded store, "
                 "to one or more secrets of 16 characters or more"
             )
+        if self.trusted_documents_only and self.trusted_documents is None:
+            raise ValueError("TRUSTED_DOCUMENTS: should be set with TRUSTED_DOCUMENTS_ONLY")
         return self
 
     @property

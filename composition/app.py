@@ -25,6 +25,7 @@ from resolvers.money import Currency
 from resolvers.tokens import identify
 from schema.app import build_app
 from schema.build import build_schema
+from schema.documents import Documents, Shelf, load_trusted
 from schema.execution import Checks
 from schema.explorer import Explorer
 from schema.http import GraphQLEndpoint
@@ -33,6 +34,7 @@ from schema.live import Live
 from schema.metrics import PlanMetrics
 from schema.operation import Executor
 from schema.outbox import OutboxPage
+from schema.shelves import MemoryShelf, RedisShelf
 from schema.sse import EventStreams
 from schema.websocket import SocketEndpoint, SocketLimits
 from settings import Settings
@@ -67,7 +69,7 @@ def compose(
     checks = Checks(settings.plans_checked, random.random)
     executor = Executor(
         build_schema(),
-        limits=Limits(tokens=settings.max_tokens),
+        limits=_limits(settings),
         introspection=settings.introspection,
         plans=settings.plans,
         checks=checks,
@@ -77,6 +79,7 @@ def compose(
     live = Live(executor, shop)
     verifier = token_verifier(settings, session)
     authenticate = partial(identify, verifier=verifier, tenants=settings.tenants)
+    documents = _documents(settings, feed)
     streams = EventStreams(executor=executor, shop=shop, live=live, now=time.time)
     sockets = SocketEndpoint(
         executor=executor,
@@ -87,6 +90,7 @@ def compose(
         limits=SocketLimits(init=settings.socket_init, operations=settings.socket_operations),
         request_id=new_request_id,
         now=time.time,
+        documents=documents,
     )
     endpoint = GraphQLEndpoint(
         executor=executor,
@@ -96,6 +100,7 @@ def compose(
         largest_body=settings.max_body,
         request_id=new_request_id,
         streams=streams,
+        documents=documents,
     )
     _watch(registry, sockets, streams, live)
     stopping = asyncio.Event()
@@ -134,6 +139,33 @@ def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed) -> Shop:
         index_lag=timedelta(seconds=settings.index_lag),
         wrote=feed.wrote,
         now=now,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        tokens=settings.max_tokens,
+        characters=settings.max_characters,
+        depth=settings.max_depth,
+        aliases=settings.max_aliases,
+        fields=settings.max_fields,
+        directives=settings.max_directives,
+        introspection_depth=settings.max_introspection_depth,
+        introspection_fields=settings.max_introspection_fields,
+        cost=settings.max_cost,
+    )
+
+
+def _documents(settings: Settings, feed: Feed) -> Documents:
+    path = settings.trusted_documents
+    shelf: Shelf | None = MemoryShelf() if settings.persisted_queries else None
+    if shelf and feed.redis:
+        shelf = RedisShelf(feed.redis, settings.table, MemoryShelf())
+    return Documents(
+        load_trusted(path) if path else {},
+        shelf,
+        only=settings.trusted_documents_only,
+        longest=settings.max_characters,
     )
 
 

@@ -34,6 +34,7 @@ from streams.relay import Relay
 from streams.tables import Tables
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 PATIENCE = Patience(asyncio.sleep, random.uniform)
@@ -43,12 +44,13 @@ log = logging.getLogger("cartograph.streams")
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """The changes as a serving process has them. `wrote` is to be called after a write; `missing`
-    says why not all changes come, None when they do."""
+    """The changes as a serving process has them, and the broker where there is one. `wrote` is to
+    be called after a write; `missing` says why not all changes come, None when they do."""
 
     journal: Journal
     wrote: Callable[[], None]
     missing: Callable[[], str | None]
+    redis: Redis | None = None
 
 
 @asynccontextmanager
@@ -78,7 +80,7 @@ async def open_feed(
             relay = await stack.enter_async_context(open_relay_(writer))
             await stack.enter_async_context(relay.running())
             wrote = relay.nudge
-        yield Feed(journal, wrote, lambda: journal.missing)
+        yield Feed(journal, wrote, lambda: journal.missing, redis)
 
 
 @asynccontextmanager

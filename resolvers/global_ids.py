@@ -70,7 +70,7 @@ def expect(argument: str, text: str, kind: str) -> tuple[str, ...]:
     """The parts of the ID of one kind; BadUserInput for another kind and for what is no ID."""
     found = decode(argument, text)
     if found.kind != kind:
-        raise BadUserInput(argument, f"the ID of a {found.kind}, where one of a {kind} is wanted.")
+        raise BadUserInput(argument, "the ID of an object of another kind than is wanted here.")
     return found.parts
 
 

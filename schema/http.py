@@ -21,6 +21,7 @@ from datasources.errors import ServiceUnavailable
 from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
+from schema.documents import Documents
 from schema.errors import refusal, told
 from schema.explorer import Explorer
 from schema.operation import Executor, Operation, Refused
@@ -54,11 +55,13 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The parameters of a request, of the right types."""
+    """The parameters of a request, of the right types: with a document, or what names one."""
 
-    query: str
+    query: str | None
     operation_name: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    document_id: str | None = None
+    extensions: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class GraphQLEndpoint:
     largest_body: int
     request_id: Callable[[], str]
     streams: EventStreams | None = None
+    documents: Documents = field(default_factory=lambda: Documents({}, None))
 
     async def handle(self, request: Request) -> Response:
         request_id = self._request_id(request)
@@ -98,8 +102,9 @@ class GraphQLEndpoint:
         principal = await self._principal(request)
         parameters = await self._parameters(request)
         try:
+            document = await self.documents.find(parameters)
             operation = self.executor.prepare(
-                parameters.query, parameters.operation_name, parameters.variables
+                document, parameters.operation_name, parameters.variables
             )
         except Refused as refused:
             if self.streams and media == EVENTS:
@@ -162,7 +167,7 @@ def _wants_page(request: Request) -> bool:
     return (
         request.method in {"GET", "HEAD"}
         and "text/html" in accept.lower()
-        and ("query" not in request.query_params)
+        and not {"query", "documentId", "extensions"} & request.query_params.keys()
     )
 
 
@@ -222,14 +227,19 @@ def _checked(given: object) -> Parameters:
     if not isinstance(given, dict):
         raise BadRequest(400, "The body should be one JSON object with the document in query.")
     query, name = given.get("query"), given.get("operationName")
-    if not isinstance(query, str) or not query:
-        raise BadRequest(400, "query: should be the document, as text.")
-    if name is not None and not isinstance(name, str):
-        raise BadRequest(400, "operationName: should be text.")
+    document_id, extensions = given.get("documentId"), given.get("extensions")
+    for part in ("operationName", "documentId"):
+        if not isinstance(given.get(part), str | None):
+            raise BadRequest(400, f"{part}: should be text.")
     for part in ("variables", "extensions"):
         if not isinstance(given.get(part), dict | None):
             raise BadRequest(400, f"{part}: should be an object.")
-    return Parameters(query, name or None, given.get("variables") or {})
+    named = document_id or "persistedQuery" in (extensions or ())
+    if not isinstance(query, str | None) or not (query or named):
+        raise BadRequest(400, "query: should be the document, as text.")
+    return Parameters(
+        query, name or None, given.get("variables") or {}, document_id or None, extensions or {}
+    )
 
 
 def _refused(

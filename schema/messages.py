@@ -58,9 +58,11 @@ class Pong:
 @dataclass(frozen=True, slots=True)
 class Subscribe:
     id: str
-    query: str
+    query: str | None  # None: what names it is there
     operation_name: str | None
     variables: Mapping[str, Any]
+    document_id: str | None
+    extensions: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,13 @@ def pong(ping: Ping) -> str:
 
 
 def _subscribe(operation: str, payload: Mapping[str, Any]) -> Subscribe:
-    query = _text(payload, "query")
-    if query is None:
+    query, document_id = _text(payload, "query"), _text(payload, "documentId") or None
+    extensions = _object(payload, "extensions") or {}
+    if query is None and document_id is None and "persistedQuery" not in extensions:
         raise _invalid("payload.query should be text")
-    _object(payload, "extensions")
     name = _text(payload, "operationName") or None
-    return Subscribe(operation, query, name, _object(payload, "variables") or {})
+    variables = _object(payload, "variables") or {}
+    return Subscribe(operation, query, name, variables, document_id, extensions)
 
 
 def _id(given: Mapping[str, Any]) -> str:

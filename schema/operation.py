@@ -9,39 +9,48 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import strawberry
 from graphql import (
     DocumentNode,
     ExecutionResult,
-    FieldNode,
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
+    ValueNode,
     create_source_event_stream,
     execute,
     get_operation_ast,
     get_variable_values,
     parse,
-    specified_rules,
     validate,
 )
 from graphql.execution.values import VariableValues
-from graphql.validation import ASTValidationRule, ValidationRule
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from resolvers.changes import Seen, Watch
 from resolvers.context import Context
+from schema.bounded import BoundedCache
 from schema.errors import of_request, refusal
 from schema.execution import Checks, MutationExecutor, MutationPlan, PlanCache, Planner, Unfit
 from schema.limits import CostBook, Limits
+from schema.rules import excesses, rules
 
 _CACHED_DOCUMENTS = 1_000
-_MOST_ERRORS = 20
-_TOO_LARGE = re.compile(r"Syntax Error: Document (contains more than \d+ tokens|is nested too)")
+_CACHED_CHARACTERS = 250_000  # of text; of one character, half a kilobyte can be made
+# The library quotes what is wrong, all of it, in each error: with these it stays cheap and short.
+_MOST_ERRORS = 10
+_LONGEST_MESSAGE = 500  # characters
+_TOO_MANY_TOKENS = re.compile(r"Syntax Error: Document contains more than \d+ tokens")
+_TOO_DEEP = re.compile(r"Syntax Error: Document is nested too")
 _NESTED = "The document is nested too deeply."
+# What is said of a variable: where the fault is, and behind a colon what its type would have.
+_PLACE = re.compile(r"Variable '\$\w+' has invalid (default )?value[^:]*")
+
+
+# A document, or why it cannot run.
+_Loaded = DocumentNode | tuple[GraphQLError, ...]
 
 
 class Refused(Exception):
@@ -96,10 +105,10 @@ class Executor:
         self._introspection = introspection
         self.plans = PlanCache(Planner(schema)) if plans else None
         self._checks = checks
-        self._rules: tuple[type[ASTValidationRule], ...] = tuple(specified_rules)
-        if not introspection:
-            self._rules += (NoIntrospection,)
-        self._document = lru_cache(_CACHED_DOCUMENTS)(self._load)
+        self._rules = rules(introspection=introspection)
+        self._documents = BoundedCache[_Loaded](
+            most=_CACHED_DOCUMENTS, most_weight=_CACHED_CHARACTERS, gone=self._forget
+        )
 
     def prepare(
         self, query: str, operation_name: str | None, variables: Mapping[str, Any]
@@ -112,9 +121,11 @@ class Executor:
                     "QUERY_TOO_COMPLEX",
                     f"The document has {len(query)} characters, "
                     f"the limit is {self._limits.characters}.",
+                    characters=len(query),
+                    limit=self._limits.characters,
                 )
             )
-        found = self._document(query)
+        found = self._documents.get(query) or self._load(query)
         if not isinstance(found, DocumentNode):
             raise Refused(*found)
         definition = get_operation_ast(found, operation_name)
@@ -122,17 +133,6 @@ class Executor:
             raise Refused(_no_operation(operation_name))
         values = self._coerced(definition, variables)
         requested = self._cost(found, definition, values)
-        if requested > self._limits.cost:
-            raise Refused(
-                refusal(
-                    "QUERY_TOO_COMPLEX",
-                    f"The document could cost {requested}, the limit is {self._limits.cost}: "
-                    "ask for smaller pages or fewer levels.",
-                    cost=requested,
-                    limit=self._limits.cost,
-                ),
-                requested=requested,
-            )
         return Operation(found, definition, variables, values, requested)
 
     def _coerced(
@@ -146,16 +146,30 @@ class Executor:
             hide_suggestions=not self._introspection,
         )
         if isinstance(values, list):
-            raise Refused(*(of_request(error, "BAD_USER_INPUT") for error in values))
+            raise Refused(*(self._of_input(error) for error in values))
         return values
+
+    def _of_input(self, error: GraphQLError) -> GraphQLError:
+        """An error of a variable's value, or of an argument that a variable left without one."""
+        if self._introspection or error.extensions:
+            return of_request(error, "BAD_USER_INPUT")
+        place = _PLACE.match(error.message)
+        message = f"{place[0]}." if place else "A variable's value does not fit where it is used."
+        return GraphQLError(
+            message, error.nodes, path=error.path, extensions={"code": "BAD_USER_INPUT"}
+        )
 
     def _cost(
         self, document: DocumentNode, definition: OperationDefinitionNode, values: VariableValues
     ) -> int:
         try:
-            return self._costs.find(document, definition, values.coerced)
+            cost = self._costs.find(document, definition, values.coerced)
+            if cost > self._limits.cost:
+                path = self._costs.path(document, definition, values.coerced)
+                raise Refused(_too_dear(cost, self._limits.cost, path), requested=cost)
         except RecursionError:
             raise Refused(refusal("QUERY_TOO_COMPLEX", _NESTED)) from None
+        return cost
 
     async def watch(self, operation: Operation, context: Context) -> Watch:
         """What a subscription asks to be told of. Raises Refused for what it may not have."""
@@ -170,13 +184,13 @@ class Executor:
             operation_extensions=None,
         )
         if isinstance(prepared, list):
-            raise Refused(*(of_request(error, "BAD_USER_INPUT") for error in prepared))
+            raise Refused(*(self._of_input(error) for error in prepared))
         source = create_source_event_stream(prepared)
         if isinstance(source, Awaitable):
             source = await source
         if not isinstance(source, Watch):
             assert isinstance(source, ExecutionResult)  # noqa: S101 by the library's contract
-            raise Refused(*(source.errors or ()))
+            raise Refused(*map(self._of_field, source.errors or ()))
         return source
 
     async def run(
@@ -199,7 +213,7 @@ class Executor:
                 unfit=plans.give_up,
                 hide_suggestions=not self._introspection,
             )
-            return await _answer(executor.execute_operation())
+            return await self._answer(executor.execute_operation())
         try:
             data = await plan.execute(event, context, operation.values)
         except Unfit:
@@ -226,7 +240,7 @@ class Executor:
             hide_suggestions=not self._introspection,
             operation_extensions=None,
         )
-        return await _answer(result)
+        return await self._answer(result)
 
     async def _checked(
         self, checks: Checks, data: dict[str, Any], operation: Operation, context: Context
@@ -237,57 +251,93 @@ class Executor:
         checks.compare(data, expected, operation.document, operation.definition)
         return answer
 
-    def _load(self, query: str) -> DocumentNode | tuple[GraphQLError, ...]:
+    def _of_field(self, error: GraphQLError) -> GraphQLError:
+        """An error of a running operation. What the library says of the types of variables is no
+        more told here than when they come."""
+        if not error.nodes or not isinstance(error.nodes[0], ValueNode) or self._introspection:
+            return error
+        return self._of_input(error)
+
+    async def _answer(self, result: Any) -> Answer:
+        """What an execution came to, or comes to once it is awaited."""
+        if hasattr(result, "__await__"):
+            result = await result
+        errors = [self._of_field(error) for error in result.errors or ()]
+        # Only what is refused before the first field runs has no path.
+        ran = result.data is not None or not errors or any(error.path for error in errors)
+        if not ran:
+            errors = [self._of_input(error) for error in errors]
+        return Answer(result.data, errors, ran)
+
+    def _load(self, query: str) -> _Loaded:
         """The document, or why it cannot run; remembered either way."""
         try:
             document = parse(
                 query, max_tokens=self._limits.tokens, allow_empty_selection_sets=False
             )
-            errors = validate(
-                self._schema,
-                document,
-                self._rules,
-                max_errors=_MOST_ERRORS,
-                hide_suggestions=not self._introspection,
-                allow_empty_selection_sets=False,
-            )
         except GraphQLError as error:
-            too_large = _TOO_LARGE.match(error.message)
-            return (
-                of_request(error, "QUERY_TOO_COMPLEX" if too_large else "GRAPHQL_PARSE_FAILED"),
-            )
+            found: _Loaded = (self._unparsed(error),)
+        else:
+            found = self._excess(document) or self._validated(document)
+        self._documents.put(query, found, len(query))
+        return found
+
+    def _forget(self, found: _Loaded) -> None:
+        """What is kept of its operations holds all of a document."""
+        if isinstance(found, DocumentNode):
+            for node in found.definitions:
+                if isinstance(node, OperationDefinitionNode):
+                    self._costs.forget(node)
+                    if self.plans:
+                        self.plans.forget(node)
+
+    def _excess(self, document: DocumentNode) -> tuple[GraphQLError, ...]:
+        try:
+            return tuple(excesses(document, self._limits))
+        except RecursionError:
+            return (refusal("QUERY_TOO_COMPLEX", _NESTED),)
+
+    def _unparsed(self, error: GraphQLError) -> GraphQLError:
+        if _TOO_MANY_TOKENS.match(error.message):
+            limit = self._limits.tokens
+            message = f"The document has more than {limit} tokens, which is the limit."
+            return refusal("QUERY_TOO_COMPLEX", message, limit=limit)
+        if _TOO_DEEP.match(error.message):
+            return refusal("QUERY_TOO_COMPLEX", _NESTED)
+        return _cut(of_request(error, "GRAPHQL_PARSE_FAILED"))
+
+    def _validated(self, document: DocumentNode) -> _Loaded:
+        errors = validate(
+            self._schema,
+            document,
+            self._rules,
+            max_errors=_MOST_ERRORS,
+            hide_suggestions=not self._introspection,
+            allow_empty_selection_sets=False,
+        )
         # What the library could not validate within its own bounds, fragment in fragment.
         if errors and errors[-1].message == "Validation aborted.":
             return (refusal("QUERY_TOO_COMPLEX", _NESTED),)
         if errors:
-            return tuple(of_request(error, "GRAPHQL_VALIDATION_FAILED") for error in errors)
+            return tuple(_cut(of_request(error, "GRAPHQL_VALIDATION_FAILED")) for error in errors)
         return document
 
 
-class NoIntrospection(ValidationRule):
-    """Refuses to tell the schema; `__typename` is an object's own business and stays."""
-
-    def enter_field(self, node: FieldNode, *_args: object) -> None:
-        if node.name.value in {"__schema", "__type"}:
-            self.report_error(
-                GraphQLError(
-                    "This service does not tell its schema.",
-                    node,
-                    extensions={"code": "INTROSPECTION_DISABLED"},
-                )
-            )
+def _cut(error: GraphQLError) -> GraphQLError:
+    if len(error.message) > _LONGEST_MESSAGE:
+        error.message = f"{error.message[:_LONGEST_MESSAGE]} ..."
+    return error
 
 
-async def _answer(result: Any) -> Answer:
-    """What an execution came to, or comes to once it is awaited."""
-    if hasattr(result, "__await__"):
-        result = await result
-    errors = result.errors or []
-    # Only what is refused before the first field runs has no path.
-    ran = result.data is not None or not errors or any(error.path for error in errors)
-    if not ran:
-        errors = [of_request(error, "BAD_USER_INPUT") for error in errors]
-    return Answer(result.data, errors, ran)
+def _too_dear(cost: int, limit: int, path: list[str]) -> GraphQLError:
+    return refusal(
+        "QUERY_TOO_COMPLEX",
+        f"The document could cost {cost}, the limit is {limit}, most of it at {'.'.join(path)}: "
+        "ask for smaller pages or fewer levels.",
+        cost=cost,
+        limit=limit,
+        path=path,
+    )
 
 
 def _no_operation(name: str | None) -> GraphQLError:

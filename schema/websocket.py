@@ -26,6 +26,7 @@ from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
 from schema import messages
+from schema.documents import Documents
 from schema.errors import refusal, told
 from schema.messages import CloseCode, Closing, Complete, Init, Ping, Pong, Subscribe
 from schema.operation import Executor, Operation, Refused
@@ -65,6 +66,7 @@ class SocketEndpoint:
     request_id: Callable[[], str]
     now: Callable[[], float]
     uniform: Callable[[float, float], float] = random.uniform
+    documents: Documents = field(default_factory=lambda: Documents({}, None))
     sockets: set[Socket] = field(default_factory=set, init=False)
     draining: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
@@ -203,8 +205,9 @@ class Socket:
         request_id = self._endpoint.request_id()
         try:
             self._check_room()
+            document = await self._endpoint.documents.find(message)
             operation = self._endpoint.executor.prepare(
-                message.query, message.operation_name, message.variables
+                document, message.operation_name, message.variables
             )
         except Exception as error:
             await self._send(messages.error(message.id, told(errors_of(error), request_id)))

@@ -91,6 +91,11 @@ class PlanCache:
         """To be called when a run came upon Unfit."""
         self.given_up += 1
 
+    def forget(self, definition: OperationDefinitionNode) -> None:
+        """Lets go of an operation whose document is kept no longer."""
+        if entry := self._entries.pop(id(definition), None):
+            self._size -= entry.size()
+
     def _compile(
         self, document: DocumentNode, entry: _Entry, choice: Choice, values: VariableValues
     ) -> Planned | None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import strawberry
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from datasources.cursor import CursorCodec
 from datasources.errors import ServiceUnavailable
@@ -18,6 +18,7 @@ from resolvers.context import Shop
 from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.app import build_app
+from schema.documents import Documents
 from schema.http import JSON, GraphQLEndpoint
 from schema.limits import Limits
 from schema.live import Live
@@ -81,6 +82,7 @@ class Service:
     schema: strawberry.Schema = SCHEMA
     readiness: str | None = None
     origins: tuple[str, ...] = ()
+    documents: Documents = field(default_factory=lambda: Documents({}, None))
 
     async def authenticate(self, authorization: str | None, tenant: str | None) -> Principal:
         self.authenticated.append((authorization, tenant))
@@ -91,7 +93,7 @@ class Service:
     async def ready(self) -> str | None:
         return self.readiness
 
-    def app(self) -> Starlette:
+    def app(self) -> ASGIApp:
         executor = Executor(self.schema, limits=Limits(), introspection=self.introspection)
         shop = _shop(self.store)
         endpoint = GraphQLEndpoint(
@@ -101,6 +103,7 @@ class Service:
             explorer=None,
             largest_body=LARGEST_BODY,
             request_id=lambda: "made-here",
+            documents=self.documents,
         )
         sockets = SocketEndpoint(
             executor=executor,

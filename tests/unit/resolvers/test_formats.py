@@ -263,7 +263,7 @@ def test_an_id_is_of_the_kind_that_is_wanted(wanted: str, given: str) -> None:
         assert checked(kind, global_ids.of(item)) == parts
     else:
         assert refused(kind, global_ids.of(item)) == (
-            f"the ID of a {given}, where one of a {wanted} is wanted."
+            "the ID of an object of another kind than is wanted here."
         )
 
 

@@ -135,11 +135,10 @@ def test_the_unused_bits_of_the_last_character_are_part_of_the_spelling() -> Non
     refused(lambda: global_ids.decode("id", other), "id")
 
 
-def test_an_id_of_another_kind_is_refused_with_both_kinds_named() -> None:
+def test_an_id_of_another_kind_is_refused_as_that() -> None:
     user = global_ids.encode("User", "user-1")
     said = refused(lambda: global_ids.expect("id", user, "Product"), "id")
-    assert "User" in said
-    assert "Product" in said
+    assert "another kind" in said
 
 
 @given(subjects)

@@ -170,7 +170,7 @@ async def test_a_null_for_an_argument_with_a_default_is_the_callers_mistake(
     assert caplog.records == []
 
 
-@pytest.mark.parametrize(("depth", "requested"), [(1, 10_100), (40, 2**53 - 1)])
+@pytest.mark.parametrize(("depth", "requested"), [(1, 10_100), (2, 1_020_100)])
 async def test_a_cost_over_the_limit_tells_what_was_requested_alone(
     depth: int, requested: int
 ) -> None:

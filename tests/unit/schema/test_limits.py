@@ -9,10 +9,10 @@ import pytest
 from resolvers.global_ids import encode
 from schema.build import build_schema
 from schema.limits import Limits
-from schema.operation import Executor
+from schema.operation import Executor, Refused
 
 SHOP = build_schema()
-ANY_COST = Limits(cost=2**60)
+ANY_COST = Limits(cost=2**60, depth=100, fields=2**60)
 
 
 def cost(query: str, **variables: Any) -> int:
@@ -146,6 +146,53 @@ def test_fragments_that_double_at_every_step_are_weighed_at_once() -> None:
     )
 
     assert cost(query) == 1 + 2**steps
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("{ users { nodes { id } } }", "users.nodes"),
+        ("{ users(first: 30) { nodes { id } edges { node { id } } } }", "users.nodes"),
+        ("{ viewer { id } a: users { b: edges { c: node { id } } } }", "a.b.c"),
+        ("{ viewer { ...F } users { nodes { id } } } "
+         "fragment F on User { orders { nodes { id } } }",
+         "viewer.orders.nodes"),
+        ("{ categories(first: 5) { nodes { "
+         "products { nodes { ... { reviews { nodes { id } } } } } } } }",
+         "categories.nodes.products.nodes.reviews.nodes"),
+        ('{ node(id: "") { ... on Order { items { product { id } } } ... on User { id } } '
+         "categories(first: 50) { nodes { id } } }",
+         "node.items.product"),
+    ],
+)  # fmt: skip
+def test_a_cost_over_the_limit_is_traced_to_where_most_of_it_is(query: str, expected: str) -> None:
+    executor = Executor(SHOP, limits=Limits(cost=1), introspection=True)
+
+    with pytest.raises(Refused) as caught:
+        executor.prepare(query, None, {})
+
+    (error,) = caught.value.errors
+    assert error.extensions
+    assert error.extensions["path"] == expected.split(".")
+    assert f"most of it at {expected}:" in error.message
+
+
+def test_the_path_through_fragments_that_double_is_found_at_once() -> None:
+    doubling = "".join(
+        f"fragment F{n} on Product {{ ...F{n + 1} ...F{n + 1} }} " for n in range(40)
+    )
+    query = (
+        f'{{ product(id: "x") {{ ...F0 }} }} {doubling}'
+        "fragment F40 on Product { category { id } }"
+    )
+    executor = Executor(SHOP, limits=Limits(fields=2**60), introspection=True)
+
+    with pytest.raises(Refused) as caught:
+        executor.prepare(query, None, {})
+
+    (error,) = caught.value.errors
+    assert error.extensions
+    assert error.extensions["path"] == ["product", "category"]
 
 
 def test_a_cost_beyond_what_json_counts_exactly_is_told_as_that() -> None:
