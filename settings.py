@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
@@ -22,6 +23,18 @@ PREFIX = "CARTOGRAPH_"
 
 # The defaults of folders that are the user's own, as the XDG specification has them.
 _HOMES = {"state_dir": "~/.local/state/cartograph", "cache_dir": "~/.cache/cartograph"}
+
+# What differs where a demo is served.
+_EMBEDDED: dict[str, object] = {
+    "index_lag": 0.0,
+    "rate_capacity": 1_000_000,
+    "rate_restore": 100_000,
+    "email_capacity": 10_000,
+    "email_restore": 1_000,
+}
+
+# As browsers write one: RFC 6454, section 6.2.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE)
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 SecretsCommaSeparated = Annotated[tuple[SecretStr, ...], NoDecode]
@@ -150,6 +163,37 @@ class Settings(BaseSettings):
     socket_message: int = Field(
         65_536, ge=1_024, description="bytes a message on a websocket may have"
     )
+    sockets: int = Field(
+        10_000, ge=1, description="websockets and event streams that may be open in a process"
+    )
+    sockets_per_principal: int = Field(10, ge=1, description="the same of one caller with a token")
+    sockets_per_address: int = Field(
+        2_000, ge=1, description="the same of the callers without a token from one address"
+    )
+    trusted_proxies: CommaSeparated = Field(
+        (),
+        description="comma-separated addresses and networks of proxies before the service, of "
+        "which alone X-Forwarded-For and X-Forwarded-Proto are believed; without them all callers "
+        "without a token behind a proxy are one caller",
+    )
+    rate_capacity: int = Field(
+        20_000,
+        ge=0,
+        description="points of cost that a caller may have at once (embedded: 1000000); 0: no "
+        "rate is limited",
+    )
+    rate_restore: float = Field(
+        1_000, gt=0, description="points that come back each second (embedded: 100000)"
+    )
+    email_capacity: int = Field(
+        30,
+        ge=1,
+        description="sign-ups and lookups by email that a caller, and an address, may make at "
+        "once (embedded: 10000)",
+    )
+    email_restore: float = Field(
+        0.5, gt=0, description="how many of these come back each second (embedded: 1000)"
+    )
     max_tokens: int = Field(1_000, ge=1, description="tokens a document may have")
     max_characters: int = Field(15_000, ge=1, description="characters a document may have")
     max_depth: int = Field(
@@ -195,15 +239,31 @@ class Settings(BaseSettings):
     @classmethod
     def _open_when_embedded(cls, values: dict[str, object]) -> dict[str, object]:
         embedded = values.get("store", "embedded") == "embedded"
-        lag = {"index_lag": 0.0} if embedded else {}
-        return {"introspection": embedded, "graphiql": embedded, **lag, **values}
+        own = _EMBEDDED if embedded else {}
+        return {"introspection": embedded, "graphiql": embedded, **own, **values}
 
-    @field_validator("tenants", "allowed_origins", "cursor_keys", mode="before")
+    @field_validator("tenants", "allowed_origins", "cursor_keys", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in value):
+            return tuple(origin.lower() for origin in value)
+        # "null" is what any page in a sandboxed frame has.
+        raise ValueError("should be origins, e.g. https://shop.example, or *")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_network(each)) for each in value)
+        except ValueError:
+            raise ValueError("should be addresses and networks, e.g. 10.0.0.0/8") from None
 
     @field_validator("store")
     @classmethod

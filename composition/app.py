@@ -18,12 +18,16 @@ from prometheus_client import CollectorRegistry, Gauge
 from composition.identity import cursor_keys, token_verifier
 from composition.live import Feed
 from composition.store import now
+from datasources.breaker import Breaker
 from datasources.client import unreachable
 from datasources.cursor import CursorCodec
+from datasources.retries import RetryBudget
+from datasources.table import Guard
 from resolvers.context import Shop
 from resolvers.money import Currency
 from resolvers.tokens import identify
 from schema.app import build_app
+from schema.buckets import Buckets, MemoryBuckets, Rate
 from schema.build import build_schema
 from schema.documents import Documents, Shelf, load_trusted
 from schema.execution import Checks
@@ -34,13 +38,17 @@ from schema.live import Live
 from schema.metrics import PlanMetrics
 from schema.operation import Executor
 from schema.outbox import OutboxPage
+from schema.redis_buckets import RedisBuckets
+from schema.seats import SeatLimits, Seats
 from schema.shelves import MemoryShelf, RedisShelf
 from schema.sse import EventStreams
+from schema.throttle import PREPARING, Throttle
 from schema.websocket import SocketEndpoint, SocketLimits
 from settings import Settings
 from streams.outbox import Outbox
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from starlette.types import ASGIApp
     from types_aiobotocore_dynamodb import DynamoDBClient
 
@@ -58,6 +66,7 @@ def compose(
     settings: Settings,
     client: DynamoDBClient,
     session: aiohttp.ClientSession,
+    redis: Redis | None,
     feed: Feed,
     registry: CollectorRegistry,
     *,
@@ -80,7 +89,11 @@ def compose(
     verifier = token_verifier(settings, session)
     authenticate = partial(identify, verifier=verifier, tenants=settings.tenants)
     documents = _documents(settings, feed)
-    streams = EventStreams(executor=executor, shop=shop, live=live, now=time.time)
+    seats = Seats(
+        SeatLimits(settings.sockets, settings.sockets_per_principal, settings.sockets_per_address)
+    )
+    throttle = open_throttle(settings, redis)
+    streams = EventStreams(executor=executor, shop=shop, live=live, now=time.time, seats=seats)
     sockets = SocketEndpoint(
         executor=executor,
         shop=shop,
@@ -91,6 +104,8 @@ def compose(
         request_id=new_request_id,
         now=time.time,
         documents=documents,
+        throttle=throttle,
+        seats=seats,
     )
     endpoint = GraphQLEndpoint(
         executor=executor,
@@ -101,6 +116,7 @@ def compose(
         request_id=new_request_id,
         streams=streams,
         documents=documents,
+        throttle=throttle,
     )
     _watch(registry, sockets, streams, live)
     stopping = asyncio.Event()
@@ -138,6 +154,9 @@ def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed) -> Shop:
         journal=feed.journal,
         index_lag=timedelta(seconds=settings.index_lag),
         wrote=feed.wrote,
+        guard=Guard(
+            Breaker(settings.table, time.monotonic, random.uniform), RetryBudget(time.monotonic)
+        ),
         now=now,
     )
 
@@ -166,6 +185,28 @@ def _documents(settings: Settings, feed: Feed) -> Documents:
         shelf,
         only=settings.trusted_documents_only,
         longest=settings.max_characters,
+    )
+
+
+def open_throttle(settings: Settings, redis: Redis | None) -> Throttle | None:
+    """None where nobody's rate is limited. The demo has no one's time to protect: documents that
+    are new cost nothing there."""
+    if not settings.rate_capacity:
+        return None
+
+    def buckets(name: str, capacity: float, restore: float) -> Buckets:
+        rate = Rate(capacity, restore)
+        if redis is None:
+            return MemoryBuckets(rate, time.monotonic)
+        prefix = f"cartograph:{settings.table}:{name}"
+        return RedisBuckets(redis, prefix, rate, time.monotonic)
+
+    preparing = None if settings.is_embedded else MemoryBuckets(PREPARING, time.monotonic)
+    return Throttle(
+        buckets("cost", settings.rate_capacity, settings.rate_restore),
+        buckets("emails", settings.email_capacity, settings.email_restore),
+        preparing,
+        time.perf_counter,
     )
 
 

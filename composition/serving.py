@@ -21,6 +21,7 @@ from datasources.errors import ConfigurationError
 from schema.handed import HandedConnections
 from schema.serving import address, serve_app
 from settings import Settings
+from streams.broker import open_redis
 from streams.metrics import StreamMetrics
 from streams.outbox import Outbox
 
@@ -48,10 +49,15 @@ async def answer(
         await prepare_store(settings, client)
         opening = open_feed(settings, endpoint, client, outbox, StreamMetrics(registry))
         feed = await stack.enter_async_context(opening)
+        redis = None
+        if settings.redis_url:
+            url = settings.redis_url.get_secret_value()
+            redis = await stack.enter_async_context(open_redis(url))
         service = compose(
             settings,
             client,
             session,
+            redis,
             feed,
             registry,
             page=explorer(settings, trusting=local),
@@ -71,6 +77,8 @@ async def answer(
             stopping=service.stopping,
             drain=service.drain,
             largest_message=settings.socket_message,
+            largest_body=settings.max_body,
+            trusted_proxies=settings.trusted_proxies,
         )
 
 

@@ -15,6 +15,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datasources.attributes import decode_row
+from datasources.breaker import NotAsked
 from datasources.errors import (
     ConfigurationError,
     ServiceUnavailable,
@@ -24,10 +25,17 @@ from datasources.errors import (
 )
 from datasources.fast.client import FastClient
 from datasources.fast.transport import Limits, open_transport
+from datasources.pool import Places, PoolTimeoutError
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
+_CONNECTIONS = 64
+_SECONDS_TO_CONNECT = 1
+_SECONDS_TO_READ = 2
+_SECONDS_TO_WAIT = 1.0  # until a connection is free
+# A local store does one thing after another.
+_SECONDS_TO_READ_LOCALLY = 30
 # An answer given up on may be of a message that was taken, which is then sent twice.
 _SECONDS_TO_ACCEPT = 10
 
@@ -110,12 +118,21 @@ async def _open_fast(
     session = session or new_session(endpoint)
     http: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
-        plain = await stack.enter_async_context(_open(service, endpoint, session, http=http))
-        yield await _fast(plain, session, http, stack) if endpoint.fast else plain
+        client: object = await stack.enter_async_context(
+            _open(service, endpoint, session, http=http)
+        )
+        if endpoint.fast:
+            client = await _fast(client, session, http, stack, local=endpoint.local)
+        yield client
 
 
 async def _fast(
-    plain: Any, session: aioboto3.Session, http: dict[str, Any], stack: AsyncExitStack
+    plain: Any,
+    session: aioboto3.Session,
+    http: dict[str, Any],
+    stack: AsyncExitStack,
+    *,
+    local: bool,
 ) -> object:
     """The client, its hot operations made fast: not through a proxy, nor without credentials.
 
@@ -132,6 +149,7 @@ async def _fast(
         connections=http["max_pool_connections"],
         keepalive=http["connector_args"]["keepalive_timeout"],
         verify=http["verify"],
+        patience=_patience(local=local),
     )
     opening = open_transport(limits, secure=scheme == "https")
     return FastClient(plain, await stack.enter_async_context(opening), credentials)
@@ -179,26 +197,24 @@ async def _open(
     endpoint: Endpoint,
     session: aioboto3.Session | None,
     *,
-    seconds: int = 2,
+    seconds: int = _SECONDS_TO_READ,
     http: dict[str, Any] | None = None,
 ) -> AsyncIterator[object]:
     """A client of a service.
 
     Retries are the caller's business (one layer), so the client makes a single attempt, with
-    1 s to connect and `seconds` to read; a local store, which does one thing after another, gets
-    30 s. It waits for a pooled connection without limit: the caller's deadline bounds that.
-    `http` is filled with what its HTTP session is made of.
+    `seconds` to read. `http` is filled with what its HTTP session is made of.
     """
 
     def http_session(**given: Any) -> AIOHTTPSession:
         if http is not None:
             http.update(given)
-        return AIOHTTPSession(**given)
+        return _Session(Places(_CONNECTIONS, _patience(local=endpoint.local)), **given)
 
     config = AioConfig(
-        connect_timeout=1,
-        read_timeout=30 if endpoint.local else seconds,
-        max_pool_connections=64,
+        connect_timeout=_SECONDS_TO_CONNECT,
+        read_timeout=_SECONDS_TO_READ_LOCALLY if endpoint.local else seconds,
+        max_pool_connections=_CONNECTIONS,
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
         http_session_cls=http_session,
@@ -210,6 +226,23 @@ async def _open(
         raise ConfigurationError(f"The store cannot be addressed: {error}") from None
     async with context as client:
         yield client
+
+
+class _Session(AIOHTTPSession):  # type: ignore[misc]
+    """aiobotocore's, which waits for a free connection without end."""
+
+    def __init__(self, places: Places, **given: Any) -> None:
+        super().__init__(**given)
+        self._places = places
+
+    async def send(self, request: Any) -> Any:
+        async with self._places:
+            return await super().send(request)
+
+
+def _patience(*, local: bool) -> float:
+    """Seconds that a request waits for a free connection."""
+    return _SECONDS_TO_READ_LOCALLY if local else _SECONDS_TO_WAIT
 
 
 async def unreachable(client: DynamoDBClient, table: str) -> str | None:
@@ -240,6 +273,8 @@ def as_store_error(error: Exception) -> StoreError:
             answer["Error"].get("Message", ""),
             answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0),
         )
+    if isinstance(error, PoolTimeoutError):
+        return NotAsked("Too much is asked of the store at once; try again in a moment.")
     return ServiceUnavailable("The store did not answer; try again.")
 
 

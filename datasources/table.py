@@ -1,7 +1,8 @@
 """The table as one operation sees it: batched reads and queries within a deadline, metered.
 
 Retries happen here and nowhere else, with full jitter ("Exponential backoff and jitter", AWS
-Architecture Blog) and inside the deadline. Sizes are those of the DynamoDB API reference.
+Architecture Blog), inside the deadline and within the budget of the process. Sizes are those of
+the DynamoDB API reference.
 """
 
 from __future__ import annotations
@@ -13,10 +14,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasources.attributes import decode_row, encode, encode_row, is_larger
+from datasources.breaker import Breaker, NotAsked
 from datasources.client import CLIENT_ERRORS, as_store_error
-from datasources.errors import ConditionFailed, DeadlineExceeded, ItemTooLarge, Throttled
+from datasources.deadline import Deadline
+from datasources.errors import (
+    ConditionFailed,
+    Conflict,
+    DeadlineExceeded,
+    ItemTooLarge,
+    StoreError,
+    Throttled,
+)
 from datasources.items import Row
 from datasources.keys import EVERYTHING, PK, SK, Key, SortRange, partition_attribute, sort_attribute
+from datasources.retries import RetryBudget
 from datasources.rows import stored
 from datasources.writes import Action, Put, encode_action
 
@@ -81,9 +92,17 @@ class QueryPage(NamedTuple):
     start: Mapping[str, Any] | None
 
 
+class Guard(NamedTuple):
+    """What all operations on one table have in common, for as long as the process runs."""
+
+    breaker: Breaker
+    retries: RetryBudget
+
+
 @dataclass
 class Table:
-    """`deadline` is in seconds of the event loop's clock.
+    """`deadline` is in seconds of the event loop's clock. Without a `guard` nothing but that
+    bounds what is asked of a store that fails.
 
     A `consistent` table reads its rows strongly consistent, for operations that write; an index
     cannot be read so.
@@ -95,6 +114,10 @@ class Table:
     meter: Meter = field(default_factory=Meter)
     consistent: bool = False
     jitter: Callable[[float, float], float] = random.uniform
+    guard: Guard | None = None
+
+    def __post_init__(self) -> None:
+        self._within = Deadline(self.deadline)
 
     async def batch_get(self, keys: Iterable[Key], *, consistent: bool = False) -> dict[Key, Row]:
         """The rows that exist, by key: calls of 100 keys side by side, none asked for twice."""
@@ -140,10 +163,12 @@ class Table:
                 ReturnConsumedCapacity="TOTAL",
             )
             self.meter.wrote(answer)
-            pending = answer.get("UnprocessedItems", {}).get(self.name, [])
-            if pending:
+            left = answer.get("UnprocessedItems", {}).get(self.name, [])
+            if left:
                 attempt += 1
-                await self.pause(attempt, Throttled("The store left rows unwritten."))
+                error = Throttled("The store left rows unwritten.")
+                await self._repeat(attempt, error, free=len(left) < len(pending))
+            pending = left
 
     async def put(self, action: Put) -> None:
         """Writes one row. Raises ConditionFailed, with the row there is, where its condition
@@ -191,31 +216,49 @@ class Table:
             for raw in answer["Responses"].get(self.name, ()):
                 row = stored(raw)
                 rows[Key(row[PK], row[SK])] = row
-            pending = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
-            if pending:
+            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if left:
                 attempt += 1
-                await self.pause(attempt, Throttled("The store left keys unprocessed."))
+                error = Throttled("The store left keys unprocessed.")
+                await self._repeat(attempt, error, free=len(left) < len(pending))
+            pending = left
         return rows
 
     async def _call(self, method: Callable[..., Any], **parameters: Any) -> Any:
         """What the store answers; the errors of `datasources.errors` where it does not."""
+        guard = self.guard
+        if guard:
+            guard.retries.earn()
         attempt, left = 0, ATTEMPTS
         while True:
             attempt += 1
-            self.meter.requests += 1
             try:
-                async with asyncio.timeout_at(self.deadline):
-                    answer = await method(**parameters)
-            except TimeoutError:
-                raise DeadlineExceeded("The store did not answer within the deadline.") from None
-            except CLIENT_ERRORS as raised:
-                error = as_store_error(raised)
+                if guard:
+                    return await guard.breaker.run(self._attempt, method, parameters)
+                return await self._attempt(method, parameters)
+            except (DeadlineExceeded, NotAsked):
+                raise
+            except StoreError as error:
                 left -= not error.patient
                 if not error.retryable or not left:
-                    raise error from raised
-                await self.pause(attempt, error)
-            else:
-                return answer
+                    raise
+                # Who met another's transaction comes after it: no sign of a store in need.
+                await self._repeat(attempt, error, free=isinstance(error, Conflict))
+
+    async def _attempt(self, method: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+        self.meter.requests += 1
+        try:
+            with self._within:
+                return await method(**parameters)
+        except CLIENT_ERRORS as raised:
+            raise as_store_error(raised) from raised
+
+    async def _repeat(self, attempt: int, error: StoreError, *, free: bool) -> None:
+        """Waits for the next attempt, or raises `error` where there is none to be made; `free`:
+        it costs the budget nothing."""
+        if self.guard and not free and not self.guard.retries.spend():
+            raise error
+        await self.pause(attempt, error)
 
     async def pause(self, attempt: int, error: Exception) -> None:
         """Waits before the next attempt; raises `error` where the deadline leaves no time."""

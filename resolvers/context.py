@@ -14,7 +14,7 @@ from datasources.errors import ServiceUnavailable
 from datasources.ids import uuid7
 from datasources.items import User, UserStatus
 from datasources.keys import Keys
-from datasources.table import Table
+from datasources.table import Guard, Table
 from resolvers.loaders import Loaders
 from resolvers.money import Currency
 from resolvers.principal import Principal
@@ -34,7 +34,8 @@ class Shop:
 
     Deadlines are in seconds, `read_budget` in rows; `now` gives the time in UTC,
     `random_bits` so many random bits as an integer. `index_lag` is how far what is read may lie
-    behind what the stream has told already. `wrote` is called after each write.
+    behind what the stream has told already. `wrote` is called after each write. `guard` holds
+    back what is asked of a store that fails.
     """
 
     client: DynamoDBClient
@@ -48,6 +49,7 @@ class Shop:
     journal: Journal
     index_lag: timedelta = timedelta(0)
     wrote: Callable[[], None] = lambda: None
+    guard: Guard | None = None
     now: Callable[[], datetime]
     random_bits: Callable[[int], int] = secrets.randbits
 
@@ -63,6 +65,7 @@ class Shop:
             self.table,
             asyncio.get_running_loop().time() + seconds,
             consistent=writes,
+            guard=self.guard,
         )
         keys = Keys(principal.tenant, self.shards)
         return Context(

@@ -96,7 +96,12 @@ class ItemLoader(SharingLoader[Key, "Item | None"]):
         self._table = table
 
     async def batch_load_fn(self, keys: list[Key]) -> list[Item | None]:
-        rows = await self._table.batch_get(keys)
+        try:
+            rows = await self._table.batch_get(keys)
+        except StoreError as error:
+            # Kept, as what was found is: who asks again within the operation, as the executor
+            # does that tells what a plan came upon, hears the same and asks no store in need.
+            return cast("list[Item | None]", [error] * len(keys))
         # The loader hands an error in the list to whoever asked for that row alone.
         return [cast("Item | None", _parsed(rows.get(key))) for key in keys]
 

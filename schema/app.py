@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +20,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schema.explorer import Explorer
+from schema.headers import Hardened, tell_defect, tell_status
 from schema.http import GraphQLEndpoint
 from schema.outbox import OutboxPage
 from schema.websocket import SocketEndpoint
@@ -47,28 +49,38 @@ def build_app(
     for pages in (explorer, outbox):
         if pages:
             routes += pages.routes
-    app = _Shortcut(endpoint, Starlette(routes=routes))
-    if not allowed_origins:
-        return app
-    return CORSMiddleware(
-        app,
-        allow_origins=list(allowed_origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", "x-request-id", "x-tenant"],
-        expose_headers=["x-request-id"],
-        max_age=86_400,
+    rest = Starlette(
+        routes=routes, exception_handlers={HTTPException: tell_status, Exception: tell_defect}
     )
+    rest.router.redirect_slashes = False  # an address has one spelling
+
+    async def post(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await endpoint.handle(Request(scope, receive))
+        await response(scope, receive, send)
+
+    def for_origins(app: ASGIApp) -> ASGIApp:
+        if not allowed_origins:
+            return app
+        return CORSMiddleware(
+            app,
+            allow_origins=allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-request-id", "x-tenant"],
+            expose_headers=["retry-after", "x-request-id"],
+            max_age=86_400,
+        )
+
+    return _Shortcut(for_origins(post), Hardened(for_origins(rest), endpoint.request_id))
 
 
 @dataclass(frozen=True, slots=True)
 class _Shortcut:
-    endpoint: GraphQLEndpoint
+    post: ASGIApp
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == _PATH and scope["method"] == "POST":
-            response = await self.endpoint.handle(Request(scope, receive))
-            await response(scope, receive, send)
+            await self.post(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 

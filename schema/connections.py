@@ -1,7 +1,9 @@
-"""The connections of the server: uvicorn's, with an end to waiting for clients that do not read.
+"""The connections of the server: uvicorn's, with an end to waiting for their clients.
 
 uvicorn waits for as long as it takes until a client has read what it was sent, also when the
-connection is being closed. Here one that takes nothing for UNREAD seconds is dropped.
+connection is being closed. Here one that takes nothing for UNREAD seconds is dropped. It waits as
+long for a request that does not come, or comes a byte at a time, and keeps whatever comes. Here
+one has ARRIVAL seconds to arrive, and a bounded size.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import BaseTransport, TimerHandle, Transport
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,6 +19,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
+from schema.headers import JSON, answering, error_body
 from schema.running import AT_ONCE
 
 if TYPE_CHECKING:
@@ -28,10 +32,18 @@ else:
 
 UNREAD = 10.0  # seconds that what was sent may wait until the client takes some of it
 CLOSING = 5.0  # seconds that a connection being closed is given for what is left to send
+ARRIVAL = 10.0  # seconds from the first byte of a request, or the connection's start, to the last
+LARGEST_HEAD = 65_536  # bytes of a request up to its body: a GET has its document there
+_HEADERS = 100  # of one request
+_PIPELINED = 32  # requests that wait for the answer to one before them
 _FRAGMENTS = 1_000  # of one message
 
 # uvicorn tells of each socket at INFO, and websockets of each frame, tokens and all, at DEBUG.
 log = logging.getLogger(__name__)
+
+# uvicorn tells of each request that is none, too.
+_http_log = logging.getLogger(f"{__name__}.http")
+_http_log.setLevel(logging.ERROR)
 
 
 class ClosingTransport:
@@ -79,11 +91,113 @@ class _Impatient(_Protocol):
 
 
 class HttpConnection(_Impatient, HttpToolsProtocol):
-    """A connection that speaks HTTP, until it may be upgraded to a websocket."""
+    """A connection that speaks HTTP, until it may be upgraded to a websocket. The most bytes of a
+    request are those that uvicorn's configuration has for another parser."""
+
+    _arriving: TimerHandle | None = None  # while there is something to come
+    _arrived = 0  # bytes, of the request that has not ended
+    _fault = HTTPStatus.BAD_REQUEST
+    _refused = False
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.logger = _http_log
+        self._largest = self.config.h11_max_incomplete_event_size or LARGEST_HEAD
 
     def connection_made(self, transport: BaseTransport) -> None:
         closing = ClosingTransport(cast("Transport", transport), self.loop)
         super().connection_made(cast("Transport", closing))
+        self._arriving = self.loop.call_later(ARRIVAL, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_arriving()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().data_received(data)
+        cycle = self.cycle
+        if cycle and cycle.scope is self.scope and not (cycle.more_body or cycle.response_complete):
+            if self._arriving:
+                self._stop_arriving()
+        elif not self._refused and self.transport.get_protocol() is self:
+            self._await_more(len(data))
+
+    def on_headers_complete(self) -> None:
+        if len(self.headers) > _HEADERS or len(self.pipeline) >= _PIPELINED:
+            self._fault = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise OverflowError  # which the parser passes on as an error of its own
+        super().on_headers_complete()
+        if self.cycle and self.cycle.scope is self.scope:
+            # What comes behind a body would be taken for its head, RFC 9110, section 6.5.1.
+            self.headers = []
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._arriving:  # nothing was read meanwhile
+            self._arriving.cancel()
+            self._arriving = self.loop.call_later(ARRIVAL, self._give_up)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._fault)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_arriving()
+        super().handle_websocket_upgrade()
+
+    def _await_more(self, size: int) -> None:
+        """What came does not end a request. It may begin none, too, or come behind an answer."""
+        self._arrived += size
+        in_head = self.cycle is None or self.cycle.scope is not self.scope
+        most = LARGEST_HEAD if in_head else self._largest
+        if self._arrived > most or len(self.headers or ()) > _HEADERS:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._arriving is None:
+            self._arriving = self.loop.call_later(ARRIVAL, self._give_up)
+
+    def _stop_arriving(self) -> None:
+        self._arrived = 0
+        if self._arriving:
+            self._arriving.cancel()
+            self._arriving = None
+
+    def _give_up(self) -> None:
+        if self._is_answering():
+            self._arriving = self.loop.call_later(ARRIVAL, self._give_up)
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+
+    def _is_answering(self) -> bool:
+        """Whether there is an answer to come to a request before the one that is arriving."""
+        cycle = self.cycle
+        is_own = cycle and cycle.scope is self.scope and cycle.more_body
+        return bool(self.pipeline or (cycle and not cycle.response_complete and not is_own))
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Reads no more, and says why: as the last thing, where there are answers to come, the
+        connection's end."""
+        self._stop_arriving()
+        self._refused = True
+        cycle = self.cycle
+        if cycle and not cycle.response_complete:
+            if cycle.scope is self.scope and cycle.more_body:
+                cycle.disconnected = True
+                cycle.message_event.set()
+            else:
+                cycle.keep_alive = False
+                return
+            if self.pipeline or cycle.response_started:
+                self.transport.close()
+                return
+        content = error_body("BAD_USER_INPUT", f"{status.phrase}.")
+        head = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
+        head += [b"%b: %b" % header for header in answering(JSON)]
+        head += [b"content-length: %d" % len(content), b"connection: close", b"", content]
+        self.transport.write(b"\r\n".join(head))
+        # Closed at once, with data still unread, it would be reset, and the answer lost.
+        self.transport.write_eof()
+        self.loop.call_later(CLOSING, self.transport.close)
 
 
 class SocketConnection(_Impatient, WebSocketsSansIOProtocol):

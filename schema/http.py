@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from math import ceil
+from typing import Any, TypeVar
 
 import orjson
 from graphql import GraphQLError, OperationType
@@ -18,22 +18,28 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from datasources.errors import ServiceUnavailable
+from datasources.table import Meter
 from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
+from schema.bodies import NotReadable, once, read_json
+from schema.callers import Caller, address_of, caller_of
 from schema.documents import Documents
 from schema.errors import refusal, told
 from schema.explorer import Explorer
+from schema.headers import JSON, Answer, request_id_of, stamp
 from schema.operation import Executor, Operation, Refused
-from schema.running import Authenticate, answer
+from schema.running import Authenticate, admit, answer, extensions_of
+from schema.seats import NoSeat
 from schema.sse import EVENTS, EventStreams
+from schema.throttle import Charge, RateLimited, Throttle
+
+T = TypeVar("T")
 
 GRAPHQL = "application/graphql-response+json"
-JSON = "application/json"
 
 # What can be answered in, by the names that clients have for it.
 _OFFERED = {GRAPHQL: GRAPHQL, JSON: JSON, "application/*": JSON, "*/*": JSON}
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 class BadRequest(Exception):
@@ -68,7 +74,7 @@ class Parameters:
 class GraphQLEndpoint:
     """`/graphql` over HTTP. `largest_body` is in bytes, `authenticate` takes the Authorization
     and X-Tenant headers, `request_id` makes an ID where the client brings none, `streams`
-    answers those who ask for events."""
+    answers those who ask for events, `throttle` says who has asked for too much."""
 
     executor: Executor
     shop: Shop
@@ -78,13 +84,14 @@ class GraphQLEndpoint:
     request_id: Callable[[], str]
     streams: EventStreams | None = None
     documents: Documents = field(default_factory=lambda: Documents({}, None))
+    throttle: Throttle | None = None
 
     async def handle(self, request: Request) -> Response:
-        request_id = self._request_id(request)
+        request_id = request_id_of(request.headers.get("x-request-id"), self.request_id)
         media = JSON
         try:
             if self.explorer and _wants_page(request):
-                return self.explorer.page(request)
+                return self.explorer.page(request)  # which gets its headers as all pages do
             streaming = self.streams is not None and request.method != "HEAD"
             wanted = _negotiate(request.headers.get("accept"), streaming=streaming)
             media = JSON if wanted == EVENTS else wanted  # of what is no GraphQL request
@@ -95,34 +102,61 @@ class GraphQLEndpoint:
         except Exception as error:
             defect = GraphQLError(str(error), original_error=error)
             response = _response({"errors": told([defect], request_id)}, 500, media)
-        response.headers["x-request-id"] = request_id
+        stamp(response, request.scope, request_id)
         return response
 
     async def _answer(self, request: Request, media: str, request_id: str) -> Response:
         principal = await self._principal(request)
         parameters = await self._parameters(request)
-        try:
-            document = await self.documents.find(parameters)
+        address = address_of(request.scope)
+        caller = caller_of(principal, address)
+
+        def prepare(document: str) -> Operation:
             operation = self.executor.prepare(
                 document, parameters.operation_name, parameters.variables
             )
+            _check_way(operation, request.method, media)
+            return operation
+
+        try:
+            document = await self.documents.find(parameters)
+            preparing = partial(prepare, document)
+            operation, charge = await admit(self.throttle, caller, address, preparing)
         except Refused as refused:
             if self.streams and media == EVENTS:
                 return self.streams.refuse(refused, request_id)
-            cost = None if refused.requested is None else {"requested": refused.requested}
-            return _refused(refused.errors, media, request_id, cost)
-        if operation.kind is OperationType.MUTATION and request.method != "POST":
-            raise BadRequest(405, "GET is for queries: send a POST.", headers={"allow": "POST"})
+            return _refused(refused, media, request_id)
         if self.streams and media == EVENTS:
-            return self.streams.open(operation, principal, request_id)
-        if operation.kind is OperationType.SUBSCRIPTION:
-            raise BadRequest(400, f"A subscription needs a websocket, or Accept: {EVENTS}.")
-        return await self._run(operation, principal, media, request_id)
+            return self._open(self.streams, operation, principal, request_id, caller, charge)
+        return await self._run(operation, principal, media, request_id, charge)
+
+    def _open(
+        self,
+        streams: EventStreams,
+        operation: Operation,
+        principal: Principal,
+        request_id: str,
+        caller: Caller,
+        charge: Charge | None,
+    ) -> Response:
+        try:
+            return streams.open(operation, principal, request_id, caller, charge)
+        except NoSeat as full:
+            if charge:
+                charge.settle(Meter())
+            status, code = (503, "SERVICE_UNAVAILABLE") if full.for_all else (429, "RATE_LIMITED")
+            again = {"retry-after": "5"}
+            raise BadRequest(status, f"{full.message}.", code, again, retryable=True) from None
 
     async def _run(
-        self, operation: Operation, principal: Principal, media: str, request_id: str
+        self,
+        operation: Operation,
+        principal: Principal,
+        media: str,
+        request_id: str,
+        charge: Charge | None,
     ) -> Response:
-        body, ran = await answer(self.executor, self.shop, operation, principal, request_id)
+        body, ran = await answer(self.executor, self.shop, operation, principal, request_id, charge)
         return _response(body, 200 if ran else _unrun(media), media)
 
     async def _principal(self, request: Request) -> Principal:
@@ -144,7 +178,8 @@ class GraphQLEndpoint:
         content_type = request.headers.get("content-type", "")
         if not _is_json(content_type):
             raise BadRequest(415, f"The body should be {JSON}, in UTF-8.")
-        return _checked(_parsed("The body", await self._body(request)))
+        body = await self._body(request)
+        return _checked(_parsed("The body", partial(read_json, body)))
 
     async def _body(self, request: Request) -> bytes:
         body = bytearray()
@@ -156,10 +191,6 @@ class GraphQLEndpoint:
         except ClientDisconnect:
             raise BadRequest(400, "The body broke off.") from None
         return bytes(body)
-
-    def _request_id(self, request: Request) -> str:
-        given = request.headers.get("x-request-id", "")
-        return given if _REQUEST_ID.fullmatch(given) else self.request_id()
 
 
 def _wants_page(request: Request) -> bool:
@@ -208,19 +239,28 @@ def _is_json(content_type: str) -> bool:
     return name == JSON and all(charset in {"utf-8", "utf8"} for charset in charsets)
 
 
-def _parsed(part: str, text: bytes | str) -> object:
+def _parsed(part: str, read: Callable[[], T]) -> T:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise BadRequest(400, f"{part}: should be JSON, in UTF-8.") from None
+        return read()
+    except NotReadable as unreadable:
+        raise BadRequest(400, f"{part}: {unreadable}") from None
 
 
 def _from_url(request: Request) -> dict[str, object]:
-    given: dict[str, object] = dict(request.query_params)
+    pairs = request.query_params.multi_items()
+    given: dict[str, object] = dict(_parsed("The URL", lambda: once(pairs)))
     for name in ("variables", "extensions"):
         if isinstance(text := given.get(name), str):
-            given[name] = _parsed(name, text)
+            given[name] = _parsed(name, partial(read_json, text))
     return given
+
+
+def _check_way(operation: Operation, method: str, media: str) -> None:
+    """Raises BadRequest for what cannot be asked in this way."""
+    if operation.kind is OperationType.MUTATION and method != "POST":
+        raise BadRequest(405, "GET is for queries: send a POST.", headers={"allow": "POST"})
+    if operation.kind is OperationType.SUBSCRIPTION and media != EVENTS:
+        raise BadRequest(400, f"A subscription needs a websocket, or Accept: {EVENTS}.")
 
 
 def _checked(given: object) -> Parameters:
@@ -242,15 +282,11 @@ def _checked(given: object) -> Parameters:
     )
 
 
-def _refused(
-    errors: tuple[GraphQLError, ...] | list[GraphQLError],
-    media: str,
-    request_id: str,
-    cost: Mapping[str, int] | None,
-) -> Response:
-    body: dict[str, Any] = {"errors": told(errors, request_id)}
-    if cost:
-        body["extensions"] = {"cost": cost}
+def _refused(refused: Refused, media: str, request_id: str) -> Response:
+    body = {"errors": told(refused.errors, request_id), **extensions_of(refused)}
+    if isinstance(refused, RateLimited):
+        again = {"retry-after": str(ceil(refused.retry_after))}
+        return _response(body, 429, media, again)
     return _response(body, _unrun(media), media)
 
 
@@ -262,14 +298,4 @@ def _unrun(media: str) -> int:
 def _response(
     body: Mapping[str, Any], status: int, media: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(
-        orjson.dumps(body),
-        status,
-        {
-            "content-type": f"{media}; charset=utf-8",
-            "cache-control": "no-store",
-            "x-content-type-options": "nosniff",
-            "vary": "Accept, Authorization, X-Tenant",
-            **(headers or {}),
-        },
-    )
+    return Answer(orjson.dumps(body), status, media, headers)

@@ -20,6 +20,7 @@ class CloseCode(IntEnum):
     """Why a socket is closed."""
 
     SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013  # clients of graphql-ws do, which they do not after a code of 44xx
     INVALID_MESSAGE = 4400
     UNAUTHORIZED = 4401
     FORBIDDEN = 4403

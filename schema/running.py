@@ -11,8 +11,10 @@ from graphql import GraphQLError, OperationType
 from datasources.table import Meter
 from resolvers.context import Shop
 from resolvers.principal import Principal
+from schema.callers import Caller
 from schema.errors import told
 from schema.operation import Executor, Operation, Refused
+from schema.throttle import Charge, RateLimited, Throttle
 
 _TURN = 32  # results
 
@@ -52,26 +54,47 @@ class Source(Protocol):
         takes it; nothing does once the task that waits is cancelled."""
 
 
+async def admit(
+    throttle: Throttle | None, caller: Caller, address: Caller, prepare: Callable[[], Operation]
+) -> tuple[Operation, Charge | None]:
+    """An operation that may run, and what was taken for it. Raises Refused, RateLimited too, and
+    whatever `prepare` does."""
+    if throttle is None:
+        return prepare(), None
+    operation = throttle.prepare(caller, prepare)
+    return operation, await throttle.admit(caller, address, operation)
+
+
 async def answer(
-    executor: Executor, shop: Shop, operation: Operation, principal: Principal, request_id: str
+    executor: Executor,
+    shop: Shop,
+    operation: Operation,
+    principal: Principal,
+    request_id: str,
+    charge: Charge | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """What a query or mutation came to, as it goes to the client, and whether it ran: where it
-    was refused before its first field, there are errors alone."""
+    was refused before its first field, there are errors alone. What was charged for it is settled,
+    whatever happens."""
     writes = operation.kind is OperationType.MUTATION
     context = shop.operation(principal, request_id, writes=writes)
-    result = await executor.run(operation, context)
+    try:
+        result = await executor.run(operation, context)
+    finally:
+        if charge:
+            charge.settle(context.table.meter)
     body: dict[str, Any] = {}
     if result.errors:
         body["errors"] = told(result.errors, request_id)
     if result.ran:
         body["data"] = result.data
-        body["extensions"] = {"cost": cost(operation.requested, context.table.meter)}
+        body["extensions"] = {"cost": cost(operation.requested, context.table.meter, charge)}
     return body, result.ran
 
 
-def cost(requested: int, meter: Meter) -> dict[str, Any]:
-    """What an answer says of its cost: before it ran, and as DynamoDB reported it."""
-    return {
+def cost(requested: int, meter: Meter, charge: Charge | None) -> dict[str, Any]:
+    """What an answer says of its cost: before it ran, as DynamoDB reported it, and what is left."""
+    told: dict[str, Any] = {
         "requested": requested,
         "actual": {
             "requests": meter.requests,
@@ -79,6 +102,19 @@ def cost(requested: int, meter: Meter) -> dict[str, Any]:
             "writeUnits": meter.write_units,
         },
     }
+    if charge:
+        told["throttle"] = charge.throttle()
+    return told
+
+
+def extensions_of(refused: Refused) -> dict[str, Any]:
+    """What the body of a refusal has beside its errors: the cost, where that is known."""
+    if refused.requested is None:
+        return {}
+    told: dict[str, Any] = {"requested": refused.requested}
+    if isinstance(refused, RateLimited) and refused.throttle:
+        told["throttle"] = refused.throttle
+    return {"extensions": {"cost": told}}
 
 
 async def deliver(results: Results, send: Callable[[bytes], Awaitable[None]]) -> None:

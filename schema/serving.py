@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from math import ceil
 from types import FrameType
@@ -17,13 +19,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from datasources.errors import ConfigurationError
-from schema.connections import HttpConnection, SocketConnection
+from schema.connections import LARGEST_HEAD, HttpConnection, SocketConnection
 from schema.handed import HandedConnections
 
 ENDING = 29  # seconds in which the service ends; supervisors often kill after 30
 GRACE = 3  # of these, for requests that came last
 _UNSENT = 65_536  # bytes that the system takes for a client before there is room for them
 _YOUNG = 50_000  # objects made before the collector looks at them
+_CHUNKED = 8  # times its size a body may have in chunks of a byte each
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +68,15 @@ async def serve_app(
     stopping: Callable[[], None] = lambda: None,
     drain: Callable[[], Awaitable[None]] | None = None,
     largest_message: int = 65_536,
+    largest_body: int = 102_400,
+    trusted_proxies: Sequence[str] = (),
 ) -> None:
     """Serves until SIGINT or SIGTERM, then ends what is running, within ENDING seconds, and
     returns; a second SIGINT ends at once.
 
     `stopping` is called first, `drain` ends the connections that would not end by themselves.
-    `largest_message` is in bytes, of a websocket.
+    `largest_message` is in bytes, of a websocket, and `largest_body` of a request. What
+    `trusted_proxies`, addresses and networks, say in X-Forwarded-For and -Proto is believed.
     """
     logging.getLogger(SocketConnection.__module__).setLevel(logging.WARNING)
     config = uvicorn.Config(
@@ -85,11 +91,15 @@ async def serve_app(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        h11_max_incomplete_event_size=LARGEST_HEAD + _CHUNKED * largest_body,
     )
     # uvicorn raises a signal again once it has stopped; what its caller holds closes first.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     _spare_collector()
+    _allow_connections()
     handed = listener if isinstance(listener, HandedConnections) else None
     sockets = [] if isinstance(listener, HandedConnections) else [listener]
     await _Server(config, stopping, drain, handed).serve(sockets=sockets)
@@ -101,6 +111,14 @@ def _spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)
+
+
+def _allow_connections() -> None:
+    """As many files as the system lets the process have: a connection is one, and many systems
+    begin at 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # "unlimited" is more than some systems take
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):

@@ -11,7 +11,6 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 from graphql import GraphQLError, OperationType
@@ -20,19 +19,17 @@ from starlette.types import Receive, Scope, Send
 
 from resolvers.context import Shop
 from resolvers.principal import Principal
+from schema.callers import Caller
 from schema.errors import refusal, told
+from schema.headers import Answer, answering
 from schema.operation import Executor, Operation, Refused
-from schema.running import Source, answer, deliver, errors_of, spread_out
+from schema.running import Source, answer, deliver, errors_of, extensions_of, spread_out
+from schema.seats import Seat, Seats
+from schema.throttle import Charge
 
 EVENTS = "text/event-stream"
 
-_HEADERS = {
-    "content-type": f"{EVENTS}; charset=utf-8",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "vary": "Accept, Authorization, X-Tenant",
-    "x-accel-buffering": "no",  # nginx would gather the events
-}
+_UNBUFFERED = {"x-accel-buffering": "no"}  # nginx would gather the events
 _HEARTBEAT = b":\n\n"
 # EventSource hears of no event without a data field.
 _COMPLETE = b"event: complete\ndata: \n\n"
@@ -43,26 +40,34 @@ _EXPIRED = refusal("UNAUTHENTICATED", "The token has expired.")
 class EventStreams:
     """Answers operations with event streams. A comment goes out every `heartbeat` seconds, so
     that nobody on the way takes the connection for dead; `now` gives epoch seconds, `uniform`
-    a random number between two."""
+    a random number between two. Each takes one of `seats`."""
 
     executor: Executor
     shop: Shop
     live: Source
     now: Callable[[], float]
+    seats: Seats = field(default_factory=Seats)
     heartbeat: float = 12.0
     uniform: Callable[[float, float], float] = random.uniform
     streams: set[EventStream] = field(default_factory=set, init=False)
     draining: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
-    def open(self, operation: Operation, principal: Principal, request_id: str) -> Response:
-        return EventStream(self, operation, principal, request_id)
+    def open(
+        self,
+        operation: Operation,
+        principal: Principal,
+        request_id: str,
+        caller: Caller,
+        charge: Charge | None = None,
+    ) -> Response:
+        """To be sent at once: it has a seat. Raises NoSeat."""
+        seat = self.seats.take(caller)
+        return EventStream(self, operation, principal, request_id, seat, charge)
 
     def refuse(self, refused: Refused, request_id: str) -> Response:
         """The answer to what cannot run: the protocol has errors as an event as well."""
-        body: dict[str, Any] = {"errors": told(refused.errors, request_id)}
-        if refused.requested is not None:
-            body["extensions"] = {"cost": {"requested": refused.requested}}
-        return Response(_event(orjson.dumps(body)) + _COMPLETE, headers=_HEADERS)
+        body = {"errors": told(refused.errors, request_id), **extensions_of(refused)}
+        return Answer(_event(orjson.dumps(body)) + _COMPLETE, 200, EVENTS, _UNBUFFERED)
 
     async def drain(self, spread: float = 20.0) -> None:
         """Completes all streams, over up to so many seconds, and others as they come."""
@@ -74,11 +79,20 @@ class EventStream(Response):
     """The answer to one operation."""
 
     def __init__(
-        self, streams: EventStreams, operation: Operation, principal: Principal, request_id: str
+        self,
+        streams: EventStreams,
+        operation: Operation,
+        principal: Principal,
+        request_id: str,
+        seat: Seat,
+        charge: Charge | None,
     ) -> None:
         self.status_code = 200
         self.background = None
-        self.init_headers(_HEADERS)
+        self.raw_headers = answering(EVENTS)
+        self.headers.update(_UNBUFFERED)
+        self._seat = seat
+        self._charge = charge
         self._streams = streams
         self._operation = operation
         self._principal = principal
@@ -91,6 +105,12 @@ class EventStream(Response):
             self._ending.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._serve(receive, send)
+        finally:
+            self._seat.leave()
+
+    async def _serve(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         work = asyncio.create_task(self._work(send))
         watchers = {
@@ -146,6 +166,7 @@ class EventStream(Response):
                     self._operation,
                     self._principal,
                     self._request_id,
+                    self._charge,
                 )
                 await send(_body(_event(orjson.dumps(body))))
         except Exception as error:

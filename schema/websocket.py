@@ -26,12 +26,24 @@ from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
 from schema import messages
+from schema.callers import Caller, address_of, caller_of
 from schema.documents import Documents
 from schema.errors import refusal, told
 from schema.messages import CloseCode, Closing, Complete, Init, Ping, Pong, Subscribe
 from schema.operation import Executor, Operation, Refused
 from schema.origins import is_allowed
-from schema.running import AT_ONCE, Authenticate, Source, answer, deliver, errors_of, spread_out
+from schema.running import (
+    AT_ONCE,
+    Authenticate,
+    Source,
+    admit,
+    answer,
+    deliver,
+    errors_of,
+    spread_out,
+)
+from schema.seats import NoSeat, Seat, Seats
+from schema.throttle import Charge, Throttle
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +77,8 @@ class SocketEndpoint:
     limits: SocketLimits
     request_id: Callable[[], str]
     now: Callable[[], float]
+    throttle: Throttle | None = None
+    seats: Seats = field(default_factory=Seats)
     uniform: Callable[[float, float], float] = random.uniform
     documents: Documents = field(default_factory=lambda: Documents({}, None))
     sockets: set[Socket] = field(default_factory=set, init=False)
@@ -81,17 +95,27 @@ class SocketEndpoint:
         await websocket.accept(messages.SUBPROTOCOL if speaks else None)
         # A server that knows no such thing has every message sent.
         can = websocket.scope.get("extensions", {}).get(AT_ONCE, {})
-        socket = Socket(self, websocket, can.get("write", lambda _: False))
+        address = address_of(websocket.scope)
+        socket = Socket(self, websocket, can.get("write", lambda _: False), address)
         if not speaks:
             await socket.close(CloseCode.SUBPROTOCOL, f"Speak {messages.SUBPROTOCOL} here")
         elif self.draining.is_set():
             await socket.restart()
         else:
-            self.sockets.add(socket)
-            try:
-                await socket.serve()
-            finally:
-                self.sockets.discard(socket)
+            await self._serve(socket, address)
+
+    async def _serve(self, socket: Socket, address: Caller) -> None:
+        try:
+            socket.seat = self.seats.take(address)
+        except NoSeat as full:
+            await socket.close(CloseCode.TRY_AGAIN_LATER, full.message)
+            return
+        self.sockets.add(socket)
+        try:
+            await socket.serve()
+        finally:
+            self.sockets.discard(socket)
+            socket.seat.leave()
 
     async def drain(self, spread: float = 20.0) -> None:
         """Ends all sockets, over up to so many seconds, and takes no others."""
@@ -106,7 +130,9 @@ class Socket:
     _endpoint: SocketEndpoint
     _websocket: WebSocket
     _write: Callable[[str], bool]
+    _address: Caller
     _principal: Principal | None = None
+    seat: Seat | None = None
     _welcomed: bool = False  # whether there was a connection_init
     _leaving: bool = False  # takes no more operations
     _closed: bool = False
@@ -191,6 +217,11 @@ class Socket:
             if principal.expires_at <= self._endpoint.now():
                 raise Closing(CloseCode.FORBIDDEN, _EXPIRED)
             self._watch_expiry(principal.expires_at)
+        try:
+            if self.seat:
+                self.seat.belong_to(caller_of(principal, self._address))
+        except NoSeat as full:
+            raise Closing(CloseCode.TRY_AGAIN_LATER, full.message) from None
         await self._send(messages.ACKNOWLEDGED)
         self._principal = principal
         self._ping_later()
@@ -205,19 +236,27 @@ class Socket:
         request_id = self._endpoint.request_id()
         try:
             self._check_room()
-            document = await self._endpoint.documents.find(message)
-            operation = self._endpoint.executor.prepare(
-                document, message.operation_name, message.variables
-            )
+            operation, charge = await self._admit(message, self._principal)
         except Exception as error:
             await self._send(messages.error(message.id, told(errors_of(error), request_id)))
             return
         task = self._spawn(
-            self._run(message.id, operation, self._principal, request_id), operation.kind.value
+            self._run(message.id, operation, self._principal, request_id, charge),
+            operation.kind.value,
         )
         self._operations[message.id] = task
         if operation.kind is OperationType.MUTATION:
             self._mutations.add(task)
+
+    async def _admit(
+        self, message: Subscribe, principal: Principal
+    ) -> tuple[Operation, Charge | None]:
+        endpoint, address = self._endpoint, self._address
+        document = await endpoint.documents.find(message)
+        prepare = partial(
+            endpoint.executor.prepare, document, message.operation_name, message.variables
+        )
+        return await admit(endpoint.throttle, caller_of(principal, address), address, prepare)
 
     def _check_room(self) -> None:
         most = self._endpoint.limits.operations
@@ -233,13 +272,18 @@ class Socket:
     # --- operations -------------------------------------------------------------------------
 
     async def _run(
-        self, name: str, operation: Operation, principal: Principal, request_id: str
+        self,
+        name: str,
+        operation: Operation,
+        principal: Principal,
+        request_id: str,
+        charge: Charge | None,
     ) -> None:
         try:
             if operation.kind is OperationType.SUBSCRIPTION:
                 await self._stream(name, operation, principal, request_id)
             else:
-                await self._answer(name, operation, principal, request_id)
+                await self._answer(name, operation, principal, request_id, charge)
         except Exception as error:
             await self._tell(name, messages.error(name, told(errors_of(error), request_id)))
         finally:
@@ -261,10 +305,17 @@ class Socket:
         await self._tell(name, messages.complete(name))
 
     async def _answer(
-        self, name: str, operation: Operation, principal: Principal, request_id: str
+        self,
+        name: str,
+        operation: Operation,
+        principal: Principal,
+        request_id: str,
+        charge: Charge | None,
     ) -> None:
         endpoint = self._endpoint
-        body, ran = await answer(endpoint.executor, endpoint.shop, operation, principal, request_id)
+        body, ran = await answer(
+            endpoint.executor, endpoint.shop, operation, principal, request_id, charge
+        )
         if ran:
             payload = orjson.dumps(body).decode()
             await self._tell(name, f"{messages.next_prefix(name)}{payload}}}")

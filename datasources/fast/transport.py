@@ -10,7 +10,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,6 +26,8 @@ from botocore.exceptions import (
 )
 from botocore.httpsession import create_urllib3_context, get_cert_path
 from yarl import URL
+
+from datasources.pool import Places
 
 # A compressed answer costs more than it saves on a short way, and its CRC32 is another.
 _AS_IT_IS = {"Accept-Encoding": "identity"}
@@ -46,8 +48,8 @@ _FAILURES = (
 class Limits:
     """How an HTTP client is to connect: seconds, connections at most, and whom it trusts.
 
-    `verify`: True for the certificates botocore comes with, False for no check, or the path of
-    a bundle of certificates.
+    `patience` is how long a request waits until a connection is free. `verify`: True for the
+    certificates botocore comes with, False for no check, or the path of a bundle of certificates.
     """
 
     connect_timeout: float
@@ -55,6 +57,7 @@ class Limits:
     connections: int
     keepalive: float
     verify: bool | str = True
+    patience: float = 1.0
 
 
 class Answer(NamedTuple):
@@ -73,14 +76,19 @@ class Transport:
     limits: Limits
     tls: ssl.SSLContext | bool
     _session: aiohttp.ClientSession | None = None
+    _places: Places = field(init=False)
 
     async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
         """Raises BotoCoreError where no whole answer came: one whose CRC32 is not the one that
         DynamoDB says is not whole."""
+        session = self._connected()
         try:
-            async with self._connected().post(
-                url, headers={**headers, **_AS_IT_IS}, data=body, allow_redirects=False
-            ) as response:
+            async with (
+                self._places,
+                session.post(
+                    url, headers={**headers, **_AS_IT_IS}, data=body, allow_redirects=False
+                ) as response,
+            ):
                 answer = Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, OSError) as error:
             for kind, raised in _FAILURES:
@@ -97,6 +105,7 @@ class Transport:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             self._session = _open_session(self.limits, self.tls)
+            self._places = Places(self.limits.connections, self.limits.patience)
         return self._session
 
 

@@ -19,10 +19,12 @@ from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.app import build_app
 from schema.documents import Documents
-from schema.http import JSON, GraphQLEndpoint
+from schema.headers import JSON
+from schema.http import GraphQLEndpoint
 from schema.limits import Limits
 from schema.live import Live
 from schema.operation import Executor
+from schema.throttle import Throttle
 from schema.websocket import SocketEndpoint, SocketLimits
 from streams.journal import MemoryJournal
 from tests.support.items import NOW
@@ -83,6 +85,7 @@ class Service:
     readiness: str | None = None
     origins: tuple[str, ...] = ()
     documents: Documents = field(default_factory=lambda: Documents({}, None))
+    throttle: Throttle | None = None
 
     async def authenticate(self, authorization: str | None, tenant: str | None) -> Principal:
         self.authenticated.append((authorization, tenant))
@@ -104,6 +107,7 @@ class Service:
             largest_body=LARGEST_BODY,
             request_id=lambda: "made-here",
             documents=self.documents,
+            throttle=self.throttle,
         )
         sockets = SocketEndpoint(
             executor=executor,

@@ -85,6 +85,23 @@ def test_the_schema_can_be_hidden_in_the_embedded_store(environment: Environment
     assert (found.introspection, found.graphiql) == (False, False)
 
 
+def test_rates_are_for_those_who_serve_others(environment: Environment) -> None:
+    demo, shop = environment(), environment(STORE="aws", CURSOR_KEYS=KEY)
+    assert (demo.rate_capacity, demo.email_capacity) == (1_000_000, 10_000)
+    assert (shop.rate_capacity, shop.rate_restore) == (20_000, 1_000)
+    assert (shop.email_capacity, shop.email_restore) == (30, 0.5)
+    assert environment(RATE_CAPACITY="0").rate_capacity == 0
+
+
+def test_origins_and_proxies_are_told_as_they_are_compared(environment: Environment) -> None:
+    found = environment(
+        ALLOWED_ORIGINS="https://Shop.example:8443,*,app://shop",
+        TRUSTED_PROXIES="127.0.0.1,10.0.0.0/8,::1",
+    )
+    assert found.allowed_origins == ("https://shop.example:8443", "*", "app://shop")
+    assert found.trusted_proxies == ("127.0.0.1/32", "10.0.0.0/8", "::1/128")
+
+
 @pytest.mark.parametrize(("currency", "scale"), [("JPY", 0), ("USD", 2), ("EUR", 2), ("KWD", 3)])
 def test_a_currency_has_the_digits_of_iso_4217(
     environment: Environment, currency: str, scale: int
@@ -127,6 +144,16 @@ def test_an_empty_setting_is_as_one_left_out(environment: Environment) -> None:
         ("MAX_BODY", "1"),
         ("MAX_TOKENS", "0"),
         ("LOG_LEVEL", "loud"),
+        ("ALLOWED_ORIGINS", "null"),
+        ("ALLOWED_ORIGINS", "shop.example"),
+        ("ALLOWED_ORIGINS", "https://shop.example/"),
+        ("TRUSTED_PROXIES", "proxy"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "*"),
+        ("RATE_CAPACITY", "-1"),
+        ("RATE_RESTORE", "0"),
+        ("EMAIL_CAPACITY", "0"),
+        ("SOCKETS", "0"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(

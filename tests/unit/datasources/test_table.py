@@ -17,6 +17,7 @@ from botocore.exceptions import (
 )
 
 from datasources.attributes import encode_row
+from datasources.breaker import NotAsked
 from datasources.client import as_store_error
 from datasources.errors import (
     ConditionFailed,
@@ -26,6 +27,7 @@ from datasources.errors import (
     Throttled,
 )
 from datasources.keys import GSI2, Key, SortRange
+from datasources.pool import PoolTimeoutError
 from datasources.table import ATTEMPTS, Query, Table, gather
 
 Answer = Any
@@ -66,6 +68,9 @@ class ScriptedClient:
 
     async def query(self, **parameters: Any) -> Answer:
         return await self._answer("query", parameters)
+
+    async def put_item(self, **parameters: Any) -> Answer:
+        return await self._answer("put_item", parameters)
 
     def jitter(self, low: float, high: float) -> float:
         self.pauses.append((low, high))
@@ -387,6 +392,43 @@ async def test_the_deadline_is_that_of_the_operation_and_not_of_each_attempt() -
         await table(client, seconds=0.02).query(Query("p"), limit=1)
     assert len(client.calls) == 2
     assert loop.time() - started >= 0.02
+
+
+async def test_many_calls_at_once_end_with_the_deadline_of_their_operation() -> None:
+    never: list[asyncio.Future[None]] = []
+
+    def wait(_number: int, _parameters: dict[str, Any]) -> Answer:
+        never.append(asyncio.get_running_loop().create_future())
+        return never[-1]
+
+    client = ScriptedClient(wait)
+    store = table(client, seconds=0.01)
+    calls = (store.query(Query(str(n)), limit=1) for n in range(40))
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(each) for each in results} == {DeadlineExceeded}
+    assert len(never) == 40
+    assert all(each.cancelled() for each in never)
+
+
+async def test_a_call_that_its_caller_gives_up_is_no_deadline() -> None:
+    asked = asyncio.Event()
+
+    def wait(_number: int, _parameters: dict[str, Any]) -> Answer:
+        asked.set()
+        return asyncio.get_running_loop().create_future()
+
+    asking = asyncio.create_task(table(ScriptedClient(wait)).query(Query("p"), limit=1))
+    await asked.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert asking.cancelled()
+
+
+async def test_who_found_no_free_connection_does_not_queue_again() -> None:
+    client = ScriptedClient(lambda *_: PoolTimeoutError(seconds=1))
+    with pytest.raises(NotAsked):
+        await table(client).query(Query("p"), limit=1)
+    assert len(client.calls) == 1
 
 
 async def test_a_failed_call_ends_those_beside_it() -> None:

@@ -159,7 +159,7 @@ async def test_a_page_outlives_who_asked_for_it_as_well() -> None:
     assert len(store.named("query")) == 1
 
 
-async def test_a_batch_that_failed_is_tried_again_when_asked_again() -> None:
+async def test_a_batch_that_failed_is_asked_for_once_until_it_is_forgotten() -> None:
     store = with_users(2)
     found = loaders(store)
     store.refused.add("batch_get_item")
@@ -168,6 +168,10 @@ async def test_a_batch_that_failed_is_tried_again_when_asked_again() -> None:
     )
     assert [type(answer) for answer in answers] == [StoreError, StoreError]
     store.refused.clear()
+    with pytest.raises(StoreError):
+        await found.user("user-0")
+    assert keys_asked(store) == []
+    found.forget()
     assert await found.user("user-0") == items.user(0)
 
 

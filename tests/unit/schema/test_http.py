@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from schema.http import GRAPHQL, JSON
+from schema.headers import JSON
+from schema.http import GRAPHQL
 from tests.support.endpoint import HELLO, LARGEST_BODY, Service, code, only_error
 
 

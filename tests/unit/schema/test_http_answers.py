@@ -13,7 +13,8 @@ import pytest
 from datasources.errors import ServiceUnavailable
 from resolvers.errors import TenantRefused, TokenRefused
 from schema.build import build_schema
-from schema.http import GRAPHQL, JSON
+from schema.headers import JSON
+from schema.http import GRAPHQL
 from tests.support.endpoint import HELLO, Service, code, only_error
 
 
