@@ -69,9 +69,9 @@ schema: .venv/installed ## write the schema as the code has it
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
-		pyproject.toml -o requirements.lock
+		--extra tracing pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
-		--extra dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+		--extra dev --extra tracing pyproject.toml -c requirements.lock -o requirements-dev.lock
 	uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 \
 		--group build -c requirements-dev.lock -o requirements-build.lock
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 import settings as configuration
+from composition import logs
 from composition.identity import mint_token
 from composition.live import open_letters, open_processor
 from composition.serving import answer, check_workers, introduction
@@ -294,11 +294,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     try:
         settings = configuration.load()
-        logging.basicConfig(
-            level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
-        )
-        for library in ("aiobotocore", "botocore"):  # which tell where credentials were found
-            logging.getLogger(library).setLevel(logging.WARNING)
+        logs.configure(settings.log_level, settings.log_format)
         # `serve` says so in a line of its own.
         warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
         if work := arguments.run(settings, arguments):

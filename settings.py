@@ -9,7 +9,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -234,6 +234,17 @@ class Settings(BaseSettings):
     log_level: str = Field(
         "info", pattern=r"^(debug|info|warning|error)$", description="least level that is logged"
     )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto",
+        description="json: a line of JSON each; console: for people; auto: console where a "
+        "terminal reads it, else json",
+    )
+    log_requests: Literal["none", "notable", "all"] = Field(
+        "notable",
+        description="which requests have a line in the log; notable: those that were slow, or "
+        "failed for the service's part, 20 a second at most",
+    )
+    log_slow: float = Field(1.0, gt=0, description="seconds after which a request was slow")
 
     @model_validator(mode="before")
     @classmethod
@@ -271,6 +282,8 @@ class Settings(BaseSettings):
         if value in {"embedded", "aws"} or (
             urlsplit(value).scheme in {"http", "https"} and urlsplit(value).hostname
         ):
+            if "@" in value:  # it is said at start, and AWS has other ways to sign in
+                raise ValueError("should hold no name and no password")
             return value
         raise ValueError("should be embedded, aws or an http(s) URL")
 

@@ -19,30 +19,34 @@ from composition.identity import cursor_keys, token_verifier
 from composition.live import Feed
 from composition.store import now
 from datasources.breaker import Breaker
+from datasources.calls import Observer, Observers
 from datasources.client import unreachable
 from datasources.cursor import CursorCodec
+from datasources.metrics import StoreMetrics
 from datasources.retries import RetryBudget
 from datasources.table import Guard
 from resolvers.context import Shop
 from resolvers.money import Currency
 from resolvers.tokens import identify
+from schema.admission import Admission, Door
 from schema.app import build_app
 from schema.buckets import Buckets, MemoryBuckets, Rate
 from schema.build import build_schema
+from schema.connections import TurnAway
 from schema.documents import Documents, Shelf, load_trusted
 from schema.execution import Checks
 from schema.explorer import Explorer
 from schema.http import GraphQLEndpoint
 from schema.limits import Limits
 from schema.live import Live
-from schema.metrics import PlanMetrics
-from schema.operation import Executor
+from schema.metrics import PlanMetrics, RequestMetrics
 from schema.outbox import OutboxPage
 from schema.redis_buckets import RedisBuckets
 from schema.seats import SeatLimits, Seats
 from schema.shelves import MemoryShelf, RedisShelf
 from schema.sse import EventStreams
 from schema.throttle import PREPARING, Throttle
+from schema.watching import Lines, WatchedExecutor, Watcher
 from schema.websocket import SocketEndpoint, SocketLimits
 from settings import Settings
 from streams.outbox import Outbox
@@ -52,12 +56,17 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
     from types_aiobotocore_dynamodb import DynamoDBClient
 
+    from composition.spans import Spans
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The application, and what is to be called when it ends: first `stopping`, then `drain`."""
+    """The application, its places, which are to be watched, and what turns away who finds none;
+    and what is to be called when it ends: first `stopping`, then `drain`."""
 
     app: ASGIApp
+    admission: Admission
+    turn_away: TurnAway
     stopping: Callable[[], None]
     drain: Callable[[], Awaitable[None]]
 
@@ -72,16 +81,22 @@ def compose(
     *,
     page: Explorer | None,
     outbox: Outbox | None,
+    spans: Spans | None = None,
 ) -> Service:
-    """`page` and `outbox` are shown where there are any."""
-    shop = open_shop(settings, client, feed)
+    """`page` and `outbox` are shown where there are any; requests are traced where there are
+    `spans`."""
+    store, requests = StoreMetrics(), RequestMetrics()
+    registry.register(store)
+    registry.register(requests)
+    shop = open_shop(settings, client, feed, Observers(store, spans) if spans else store)
     checks = Checks(settings.plans_checked, random.random)
-    executor = Executor(
+    executor = (spans.executor if spans else WatchedExecutor)(
         build_schema(),
         limits=_limits(settings),
         introspection=settings.introspection,
         plans=settings.plans,
         checks=checks,
+        watcher=Watcher(requests, Lines(settings.log_requests), settings.log_slow),
     )
     if executor.plans:
         registry.register(PlanMetrics(executor.plans, checks))
@@ -93,7 +108,15 @@ def compose(
         SeatLimits(settings.sockets, settings.sockets_per_principal, settings.sockets_per_address)
     )
     throttle = open_throttle(settings, redis)
-    streams = EventStreams(executor=executor, shop=shop, live=live, now=time.time, seats=seats)
+    admission = Admission(time.monotonic)
+    streams = EventStreams(
+        executor=executor,
+        shop=shop,
+        live=live,
+        now=time.time,
+        seats=seats,
+        admission=admission,
+    )
     sockets = SocketEndpoint(
         executor=executor,
         shop=shop,
@@ -106,6 +129,7 @@ def compose(
         documents=documents,
         throttle=throttle,
         seats=seats,
+        admission=admission,
     )
     endpoint = GraphQLEndpoint(
         executor=executor,
@@ -117,8 +141,10 @@ def compose(
         streams=streams,
         documents=documents,
         throttle=throttle,
+        admission=admission,
+        explains=settings.is_embedded,
     )
-    _watch(registry, sockets, streams, live)
+    _watch(registry, sockets, streams, live, admission)
     stopping = asyncio.Event()
 
     async def missing() -> str | None:
@@ -138,10 +164,11 @@ def compose(
         registry=registry,
         allowed_origins=settings.allowed_origins,
     )
-    return Service(app, stopping.set, drain)
+    door = Door(admission, b"/graphql", new_request_id)
+    return Service(spans.app(app) if spans else app, admission, door.turn_away, stopping.set, drain)
 
 
-def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed) -> Shop:
+def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed, observer: Observer) -> Shop:
     return Shop(
         client=client,
         table=settings.table,
@@ -158,6 +185,7 @@ def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed) -> Shop:
             Breaker(settings.table, time.monotonic, random.uniform), RetryBudget(time.monotonic)
         ),
         now=now,
+        observer=observer,
     )
 
 
@@ -215,7 +243,11 @@ def new_request_id() -> str:
 
 
 def _watch(
-    registry: CollectorRegistry, sockets: SocketEndpoint, streams: EventStreams, live: Live
+    registry: CollectorRegistry,
+    sockets: SocketEndpoint,
+    streams: EventStreams,
+    live: Live,
+    admission: Admission,
 ) -> None:
     for name, meaning, count in (
         ("websockets", "Websockets that are open.", lambda: len(sockets.sockets)),
@@ -229,5 +261,10 @@ def _watch(
             "Different answers that an event can come to.",
             lambda: live.groups,
         ),
+        ("waiting_events", "Events that wait for subscribers to take them.", lambda: live.waiting),
+        ("tasks", "Tasks of the event loop.", lambda: len(asyncio.all_tasks())),
+        ("operations", "Operations that run.", lambda: admission.running),
+        ("operations_limit", "Operations that may run at once.", lambda: admission.limit),
+        ("operations_refused", "Operations there was no place for.", lambda: admission.refused),
     ):
         Gauge(f"cartograph_{name}", meaning, registry=registry).set_function(count)

@@ -73,7 +73,7 @@ async def open_feed(
             return
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
         journal = RedisJournal(redis, settings.table, settings.tenants, PATIENCE, now)
-        await stack.enter_async_context(_beside(journal.run()))
+        await stack.enter_async_context(beside(journal.run()))
         wrote = Nudges(redis, settings.table, PATIENCE).send
         if settings.is_embedded:
             writer = RedisWriter(redis, settings.table, settings.tenants)
@@ -98,7 +98,7 @@ async def open_processor(
         writer = RedisWriter(redis, settings.table, settings.tenants)
         relay = await stack.enter_async_context(open_relay_(writer))
         nudges = Nudges(redis, settings.table, PATIENCE)
-        await stack.enter_async_context(_beside(nudges.run(relay.nudge)))
+        await stack.enter_async_context(beside(nudges.run(relay.nudge)))
         yield relay
 
 
@@ -154,7 +154,7 @@ def _sink_endpoint(settings: Settings) -> Endpoint:
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Runs beside the block, and no longer than it; an end of its own is logged."""
     task = asyncio.create_task(work)
     task.add_done_callback(_report_end)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 
 import aiohttp
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.types import ASGIApp
 
 from composition.app import compose
 from composition.identity import explorer
-from composition.live import open_feed
+from composition.live import beside, open_feed
 from composition.scraping import shared_metrics
 from composition.store import Report, now, open_endpoint, prepare_store
+from composition.tracing import open_tracing
 from composition.workers import Worker
 from datasources.client import open_client
 from datasources.errors import ConfigurationError
@@ -42,10 +44,12 @@ async def answer(
     supervisor knows that by itself.
     """
     registry, outbox = CollectorRegistry(), Outbox(now)
+    ProcessCollector(registry=registry)
     async with AsyncExitStack() as stack:
         endpoint = await stack.enter_async_context(open_endpoint(settings, report))
         client = await stack.enter_async_context(open_client(endpoint))
         session = await stack.enter_async_context(aiohttp.ClientSession())
+        spans = await stack.enter_async_context(open_tracing(os.environ))
         await prepare_store(settings, client)
         opening = open_feed(settings, endpoint, client, outbox, StreamMetrics(registry))
         feed = await stack.enter_async_context(opening)
@@ -62,7 +66,9 @@ async def answer(
             registry,
             page=explorer(settings, trusting=local),
             outbox=outbox if local and settings.is_embedded else None,
+            spans=spans,
         )
+        await stack.enter_async_context(beside(service.admission.watch()))
         app: ASGIApp = service.app
         source: socket.socket | HandedConnections
         if isinstance(listener, Worker):
@@ -76,6 +82,7 @@ async def answer(
             source,
             stopping=service.stopping,
             drain=service.drain,
+            turn_away=service.turn_away,
             largest_message=settings.socket_message,
             largest_body=settings.max_body,
             trusted_proxies=settings.trusted_proxies,

@@ -11,10 +11,12 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasources.attributes import decode_row, encode, encode_row, is_larger
 from datasources.breaker import Breaker, NotAsked
+from datasources.calls import Observer, call_of, units_of
 from datasources.client import CLIENT_ERRORS, as_store_error
 from datasources.deadline import Deadline
 from datasources.errors import (
@@ -62,10 +64,10 @@ class Meter:
     write_units: float = 0.0
 
     def read(self, answer: Mapping[str, Any]) -> None:
-        self.read_units += _units(answer)
+        self.read_units += units_of(answer)
 
     def wrote(self, answer: Mapping[str, Any]) -> None:
-        self.write_units += _units(answer)
+        self.write_units += units_of(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Table:
     bounds what is asked of a store that fails.
 
     A `consistent` table reads its rows strongly consistent, for operations that write; an index
-    cannot be read so.
+    cannot be read so. The `observer` is told of each attempt of a call when it has ended.
     """
 
     client: DynamoDBClient
@@ -115,6 +117,7 @@ class Table:
     consistent: bool = False
     jitter: Callable[[float, float], float] = random.uniform
     guard: Guard | None = None
+    observer: Observer | None = None
 
     def __post_init__(self) -> None:
         self._within = Deadline(self.deadline)
@@ -137,6 +140,7 @@ class Table:
     ) -> QueryPage:
         """One call: at most `limit` rows read, fewer where 1 MB is reached before."""
         answer = await self._call(
+            "Query",
             self.client.query,
             **_query_parameters(query),
             TableName=self.name,
@@ -158,6 +162,7 @@ class Table:
         attempt = 0
         while pending:
             answer = await self._call(
+                "BatchWriteItem",
                 self.client.batch_write_item,
                 RequestItems={self.name: pending},
                 ReturnConsumedCapacity="TOTAL",
@@ -175,6 +180,7 @@ class Table:
         did not hold: also after an attempt that was carried out and whose answer was lost."""
         try:
             answer = await self._call(
+                "PutItem",
                 self.client.put_item,
                 **encode_action(action, self.name)["Put"],
                 ReturnConsumedCapacity="TOTAL",
@@ -195,6 +201,7 @@ class Table:
             if isinstance(action, Put) and is_larger(action.row, ROW_BYTES):
                 raise ItemTooLarge(f"A row may have {ROW_BYTES} bytes at most.")
         answer = await self._call(
+            "TransactWriteItems",
             self.client.transact_write_items,
             TransactItems=[encode_action(action, self.name) for action in actions],
             ClientRequestToken=token,
@@ -208,6 +215,7 @@ class Table:
         attempt = 0
         while pending:
             answer = await self._call(
+                "BatchGetItem",
                 self.client.batch_get_item,
                 RequestItems={self.name: {"Keys": pending, "ConsistentRead": consistent}},
                 ReturnConsumedCapacity="TOTAL",
@@ -224,7 +232,7 @@ class Table:
             pending = left
         return rows
 
-    async def _call(self, method: Callable[..., Any], **parameters: Any) -> Any:
+    async def _call(self, operation: str, method: Callable[..., Any], **parameters: Any) -> Any:
         """What the store answers; the errors of `datasources.errors` where it does not."""
         guard = self.guard
         if guard:
@@ -234,8 +242,10 @@ class Table:
             attempt += 1
             try:
                 if guard:
-                    return await guard.breaker.run(self._attempt, method, parameters)
-                return await self._attempt(method, parameters)
+                    return await guard.breaker.run(
+                        self._attempt, operation, method, parameters, attempt
+                    )
+                return await self._attempt(operation, method, parameters, attempt)
             except (DeadlineExceeded, NotAsked):
                 raise
             except StoreError as error:
@@ -245,13 +255,35 @@ class Table:
                 # Who met another's transaction comes after it: no sign of a store in need.
                 await self._repeat(attempt, error, free=isinstance(error, Conflict))
 
-    async def _attempt(self, method: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    async def _attempt(
+        self,
+        operation: str,
+        method: Callable[..., Any],
+        parameters: dict[str, Any],
+        attempt: int,
+    ) -> Any:
         self.meter.requests += 1
+        began = perf_counter()
         try:
             with self._within:
-                return await method(**parameters)
+                answer = await method(**parameters)
         except CLIENT_ERRORS as raised:
-            raise as_store_error(raised) from raised
+            error = as_store_error(raised)
+            self._tell(operation, parameters, {}, began, attempt, error)
+            raise error from raised
+        except DeadlineExceeded as late:
+            self._tell(operation, parameters, {}, began, attempt, late)
+            raise
+        self._tell(operation, parameters, answer, began, attempt, None)
+        return answer
+
+    def _tell(
+        self, operation: str, parameters: Any, answer: Any, began: float, attempt: int, error: Any
+    ) -> None:
+        if self.observer:
+            self.observer.called(
+                call_of(self.name, operation, parameters, answer, began, attempt, error)
+            )
 
     async def _repeat(self, attempt: int, error: StoreError, *, free: bool) -> None:
         """Waits for the next attempt, or raises `error` where there is none to be made; `free`:
@@ -284,13 +316,6 @@ async def gather(*awaitables: Any) -> list[Any]:
 def _row_of(refusal: BaseException | None) -> Row:
     """The row that a refused write gives with its refusal, if it does."""
     return decode_row(getattr(refusal, "response", {}).get("Item", {}))
-
-
-def _units(answer: Mapping[str, Any]) -> float:
-    """Capacity units of an answer; the calls on several tables give a list of them."""
-    consumed = answer.get("ConsumedCapacity", ())
-    several = [consumed] if isinstance(consumed, Mapping) else consumed
-    return float(sum(one.get("CapacityUnits", 0.0) for one in several))
 
 
 def _query_parameters(query: Query) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from datasources.calls import Observer
 from datasources.cursor import CursorCodec
 from datasources.errors import ServiceUnavailable
 from datasources.ids import uuid7
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 
+# Seconds, and a share at most, of the time for an operation in which the store is not asked any
+# more: an answer is to be made, and of a write whose answer was lost one learns what became.
+_SPARE = 0.1
+_SPARE_TO_WRITE = 1.0
+_MOST_SPARE = 1 / 8
+
 # What a change cursor is bound to, beside its tenant.
 _CHANGES = "changes"
 
@@ -32,10 +39,11 @@ _CHANGES = "changes"
 class Shop:
     """What all operations share, made once by the composition root.
 
-    Deadlines are in seconds, `read_budget` in rows; `now` gives the time in UTC,
-    `random_bits` so many random bits as an integer. `index_lag` is how far what is read may lie
-    behind what the stream has told already. `wrote` is called after each write. `guard` holds
-    back what is asked of a store that fails.
+    Deadlines are in seconds from a request's arrival to its answer, `read_budget` in rows; `now`
+    gives the time in UTC, `random_bits` so many random bits as an integer. `index_lag` is how far
+    what is read may lie behind what the stream has told already. `wrote` is called after each
+    write. `guard` holds back what is asked of a store that fails, and `observer` is told of every
+    call of it.
     """
 
     client: DynamoDBClient
@@ -52,20 +60,33 @@ class Shop:
     guard: Guard | None = None
     now: Callable[[], datetime]
     random_bits: Callable[[int], int] = secrets.randbits
+    observer: Observer | None = None
 
     def change_cursor(self, tenant: str, position: Position) -> str:
         """One for all subscriptions of a tenant."""
         return self.cursors.seal(str(position), (tenant, _CHANGES))
 
-    def operation(self, principal: Principal, request_id: str, *, writes: bool) -> Context:
-        """A fresh context, with loaders of its own; the deadline counts from now."""
+    def operation(
+        self,
+        principal: Principal,
+        request_id: str,
+        *,
+        writes: bool,
+        arrived: float | None = None,
+    ) -> Context:
+        """A fresh context, with loaders of its own. `arrived` is when its request did, in seconds
+        of the event loop's clock; None: now."""
+        if arrived is None:
+            arrived = asyncio.get_running_loop().time()
         seconds = self.write_deadline if writes else self.deadline
+        spare = min(_SPARE_TO_WRITE if writes else _SPARE, seconds * _MOST_SPARE)
         table = Table(
             self.client,
             self.table,
-            asyncio.get_running_loop().time() + seconds,
+            arrived + seconds - spare,
             consistent=writes,
             guard=self.guard,
+            observer=self.observer,
         )
         keys = Keys(principal.tenant, self.shards)
         return Context(
@@ -73,6 +94,7 @@ class Shop:
             principal=principal,
             request_id=request_id,
             started=self.now(),
+            ends=arrived + seconds,
             tail=self.journal.tail(principal.tenant, lag=self.index_lag),
             keys=keys,
             table=table,
@@ -82,10 +104,14 @@ class Shop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
+    """`started` is a time of day, `ends` one of the event loop's clock: by then there has to be
+    an answer."""
+
     shop: Shop
     principal: Principal
     request_id: str
     started: datetime
+    ends: float
     tail: Position | None
     keys: Keys
     table: Table

@@ -96,6 +96,8 @@ class ItemLoader(SharingLoader[Key, "Item | None"]):
         self._table = table
 
     async def batch_load_fn(self, keys: list[Key]) -> list[Item | None]:
+        if observer := self._table.observer:
+            observer.batched("items", len(keys))
         try:
             rows = await self._table.batch_get(keys)
         except StoreError as error:
@@ -133,6 +135,8 @@ class PageLoader(SharingLoader[PageRequest, Page]):
         self._budget = read_budget
 
     async def batch_load_fn(self, requests: list[PageRequest]) -> list[Page]:
+        if observer := self._table.observer:
+            observer.batched("pages", len(requests))
         pages = await asyncio.gather(*map(self._read, requests), return_exceptions=True)
         return cast("list[Page]", pages)
 

@@ -27,6 +27,11 @@ from schema.websocket import SocketEndpoint
 
 _PATH = "/graphql"
 
+# What pages of other origins may send, and read.
+_ALLOWED = """authorization content-type traceparent tracestate x-explain x-request-id
+    x-tenant""".split()
+_EXPOSED = ["retry-after", "x-request-id"]
+
 # Says what is not ready; None: all is.
 Readiness = Callable[[], Awaitable[str | None]]
 
@@ -65,8 +70,8 @@ def build_app(
             app,
             allow_origins=allowed_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id", "x-tenant"],
-            expose_headers=["retry-after", "x-request-id"],
+            allow_headers=_ALLOWED,
+            expose_headers=_EXPOSED,
             max_age=86_400,
         )
 

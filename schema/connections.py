@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import BaseTransport, TimerHandle, Transport
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
         loop: asyncio.AbstractEventLoop
 else:
     _Protocol = object
+
+# Takes method, target and headers of a request; the whole response, or None to let it in.
+TurnAway = Callable[[bytes, bytes, list[tuple[bytes, bytes]]], bytes | None]
 
 UNREAD = 10.0  # seconds that what was sent may wait until the client takes some of it
 CLOSING = 5.0  # seconds that a connection being closed is given for what is left to send
@@ -92,16 +96,20 @@ class _Impatient(_Protocol):
 
 class HttpConnection(_Impatient, HttpToolsProtocol):
     """A connection that speaks HTTP, until it may be upgraded to a websocket. The most bytes of a
-    request are those that uvicorn's configuration has for another parser."""
+    request are those that uvicorn's configuration has for another parser. `turn_away` may answer
+    a request as its head has come; nothing else is made of it then."""
 
     _arriving: TimerHandle | None = None  # while there is something to come
     _arrived = 0  # bytes, of the request that has not ended
     _fault = HTTPStatus.BAD_REQUEST
     _refused = False
+    _answer: bytes | None = None  # of a request that is turned away, while it is arriving
+    _turned_away = False  # the last request, and nothing has come since
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, turn_away: TurnAway | None = None, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.logger = _http_log
+        self._turn_away = turn_away
         self._largest = self.config.h11_max_incomplete_event_size or LARGEST_HEAD
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -116,7 +124,11 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        self._turned_away = False
         super().data_received(data)
+        if self._turned_away:
+            self._stop_arriving()
+            return
         cycle = self.cycle
         if cycle and cycle.scope is self.scope and not (cycle.more_body or cycle.response_complete):
             if self._arriving:
@@ -128,10 +140,38 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
         if len(self.headers) > _HEADERS or len(self.pipeline) >= _PIPELINED:
             self._fault = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise OverflowError  # which the parser passes on as an error of its own
+        if self._turn_away and self._is_in_turn():
+            self._answer = self._turn_away(self.parser.get_method(), self.url, self.headers)
+            if self._answer is not None:
+                return
         super().on_headers_complete()
         if self.cycle and self.cycle.scope is self.scope:
             # What comes behind a body would be taken for its head, RFC 9110, section 6.5.1.
             self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        if self._answer is None:
+            super().on_body(body)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._turned_away = False
+
+    def on_message_complete(self) -> None:
+        if self._answer is None:
+            super().on_message_complete()
+            return
+        self.transport.write(self._answer)
+        self._answer, self._turned_away = None, True
+        if not self.parser.should_keep_alive():
+            self.transport.close()
+        self.on_response_complete()
+
+    def _is_in_turn(self) -> bool:
+        """Whether a request could be answered at once: none is before it, and it asks for no
+        more than an answer."""
+        is_next = self.cycle is None or self.cycle.response_complete
+        return is_next and not self.expect_100_continue and not self.parser.should_upgrade()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -54,7 +54,10 @@ def _told(error: GraphQLError, request_id: str) -> dict[str, Any]:
         # A null in a variable for an argument that has a default: seen as the field runs.
         shown["extensions"] = {"code": "BAD_USER_INPUT"}
     else:
-        log.error("request %s failed at %s", request_id, error.path, exc_info=cause or error)
+        # By its name in the schema: what stands in the path may be a client's alias.
+        field = getattr(error.nodes[0], "name", None) if error.nodes else None
+        more = {"request_id": request_id, "field": field.value if field else None}
+        log.error("request %s failed", request_id, extra=more, exc_info=cause or error)
         shown["message"] = "Something went wrong here; the request's ID finds it in the log."
         shown["extensions"] = {"code": INTERNAL, "requestId": request_id}
     return shown

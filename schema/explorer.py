@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -54,7 +54,7 @@ class Identity:
     """Somebody the explorer can call the service as; `token` is a JWT, None for anonymous."""
 
     label: str
-    token: str | None
+    token: str | None = field(repr=False)
 
 
 class Explorer:

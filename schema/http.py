@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -22,17 +23,20 @@ from datasources.table import Meter
 from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
+from schema import admission as places
+from schema.admission import Admission
 from schema.bodies import NotReadable, once, read_json
 from schema.callers import Caller, address_of, caller_of
 from schema.documents import Documents
-from schema.errors import refusal, told
+from schema.errors import INTERNAL, refusal, told
 from schema.explorer import Explorer
 from schema.headers import JSON, Answer, request_id_of, stamp
 from schema.operation import Executor, Operation, Refused
-from schema.running import Authenticate, admit, answer, extensions_of
+from schema.running import Admitted, Authenticate, admit, answer, extensions_of
 from schema.seats import NoSeat
 from schema.sse import EVENTS, EventStreams
-from schema.throttle import Charge, RateLimited, Throttle
+from schema.throttle import RateLimited, Throttle
+from schema.watching import watcher_of
 
 T = TypeVar("T")
 
@@ -74,7 +78,8 @@ class Parameters:
 class GraphQLEndpoint:
     """`/graphql` over HTTP. `largest_body` is in bytes, `authenticate` takes the Authorization
     and X-Tenant headers, `request_id` makes an ID where the client brings none, `streams`
-    answers those who ask for events, `throttle` says who has asked for too much."""
+    answers those who ask for events, `throttle` says who has asked for too much. Staff may have an
+    answer explained, and all where `explains`."""
 
     executor: Executor
     shop: Shop
@@ -85,8 +90,11 @@ class GraphQLEndpoint:
     streams: EventStreams | None = None
     documents: Documents = field(default_factory=lambda: Documents({}, None))
     throttle: Throttle | None = None
+    admission: Admission | None = None
+    explains: bool = False
 
     async def handle(self, request: Request) -> Response:
+        arrived = asyncio.get_running_loop().time()
         request_id = request_id_of(request.headers.get("x-request-id"), self.request_id)
         media = JSON
         try:
@@ -95,19 +103,43 @@ class GraphQLEndpoint:
             streaming = self.streams is not None and request.method != "HEAD"
             wanted = _negotiate(request.headers.get("accept"), streaming=streaming)
             media = JSON if wanted == EVENTS else wanted  # of what is no GraphQL request
-            response = await self._answer(request, wanted, request_id)
+            response = await self._answer(request, wanted, request_id, arrived)
         except BadRequest as bad:
+            self._turned_away(str((bad.error.extensions or {})["code"]))
             body = {"errors": told([bad.error], request_id)}
             response = _response(body, bad.status, media, bad.headers)
         except Exception as error:
+            self._turned_away(INTERNAL)
             defect = GraphQLError(str(error), original_error=error)
             response = _response({"errors": told([defect], request_id)}, 500, media)
         stamp(response, request.scope, request_id)
         return response
 
-    async def _answer(self, request: Request, media: str, request_id: str) -> Response:
+    async def _answer(
+        self, request: Request, media: str, request_id: str, arrived: float
+    ) -> Response:
         principal = await self._principal(request)
         parameters = await self._parameters(request)
+        admission = self.admission
+        # Not before: who is slow to send would keep a place.
+        if admission and not await admission.enter():
+            again = {"retry-after": places.RETRY_AFTER}
+            raise BadRequest(503, places.MESSAGE, places.CODE, again, retryable=True)
+        try:
+            return await self._operate(request, parameters, principal, media, request_id, arrived)
+        finally:
+            if admission:
+                admission.leave()
+
+    async def _operate(
+        self,
+        request: Request,
+        parameters: Parameters,
+        principal: Principal,
+        media: str,
+        request_id: str,
+        arrived: float,
+    ) -> Response:
         address = address_of(request.scope)
         caller = caller_of(principal, address)
 
@@ -126,37 +158,11 @@ class GraphQLEndpoint:
             if self.streams and media == EVENTS:
                 return self.streams.refuse(refused, request_id)
             return _refused(refused, media, request_id)
+        explain = _wants_explanation(request) and (self.explains or principal.is_staff)
+        admitted = Admitted(operation, principal, request_id, arrived, charge, explain)
         if self.streams and media == EVENTS:
-            return self._open(self.streams, operation, principal, request_id, caller, charge)
-        return await self._run(operation, principal, media, request_id, charge)
-
-    def _open(
-        self,
-        streams: EventStreams,
-        operation: Operation,
-        principal: Principal,
-        request_id: str,
-        caller: Caller,
-        charge: Charge | None,
-    ) -> Response:
-        try:
-            return streams.open(operation, principal, request_id, caller, charge)
-        except NoSeat as full:
-            if charge:
-                charge.settle(Meter())
-            status, code = (503, "SERVICE_UNAVAILABLE") if full.for_all else (429, "RATE_LIMITED")
-            again = {"retry-after": "5"}
-            raise BadRequest(status, f"{full.message}.", code, again, retryable=True) from None
-
-    async def _run(
-        self,
-        operation: Operation,
-        principal: Principal,
-        media: str,
-        request_id: str,
-        charge: Charge | None,
-    ) -> Response:
-        body, ran = await answer(self.executor, self.shop, operation, principal, request_id, charge)
+            return _open(self.streams, admitted, caller)
+        body, ran = await answer(self.executor, self.shop, admitted)
         return _response(body, 200 if ran else _unrun(media), media)
 
     async def _principal(self, request: Request) -> Principal:
@@ -192,6 +198,10 @@ class GraphQLEndpoint:
             raise BadRequest(400, "The body broke off.") from None
         return bytes(body)
 
+    def _turned_away(self, code: str) -> None:
+        if watcher := watcher_of(self.executor):
+            watcher.turned_away(code)
+
 
 def _wants_page(request: Request) -> bool:
     accept = request.headers.get("accept", "")
@@ -200,6 +210,10 @@ def _wants_page(request: Request) -> bool:
         and "text/html" in accept.lower()
         and not {"query", "documentId", "extensions"} & request.query_params.keys()
     )
+
+
+def _wants_explanation(request: Request) -> bool:
+    return request.headers.get("x-explain") == "1"
 
 
 # Clients send few values of these headers, over and over.
@@ -280,6 +294,17 @@ def _checked(given: object) -> Parameters:
     return Parameters(
         query, name or None, given.get("variables") or {}, document_id or None, extensions or {}
     )
+
+
+def _open(streams: EventStreams, admitted: Admitted, caller: Caller) -> Response:
+    try:
+        return streams.open(admitted, caller)
+    except NoSeat as full:
+        if admitted.charge:
+            admitted.charge.settle(Meter())
+        status, code = (503, "SERVICE_UNAVAILABLE") if full.for_all else (429, "RATE_LIMITED")
+        again = {"retry-after": "5"}
+        raise BadRequest(status, f"{full.message}.", code, again, retryable=True) from None
 
 
 def _refused(refused: Refused, media: str, request_id: str) -> Response:

@@ -68,6 +68,11 @@ class Live:
         """How many answers an event can come to."""
         return len(self._groups)
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait for subscribers to take them."""
+        return sum(group.waiting for group in self._groups.values())
+
 
 class Subscription(AsyncIterator[bytes]):
     """The events of one subscription, each an execution result as JSON.
@@ -127,6 +132,11 @@ class Subscription(AsyncIterator[bytes]):
         self._taker = None
         self._group.leave(self)
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be taken."""
+        return len(self._waiting)
+
     def push(self, position: Position, payload: bytes) -> None:
         """Never waits: who does not keep up goes, and the others notice nothing."""
         taker, push = self._taker, self._push
@@ -171,6 +181,10 @@ class Group:
         self._following = asyncio.create_task(self._follow())
 
     # Who is in it.
+
+    @property
+    def waiting(self) -> int:
+        return sum(member.waiting for member in self._inside)
 
     @property
     def is_open(self) -> bool:

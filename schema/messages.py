@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -42,7 +42,7 @@ class Closing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    authorization: str | None
+    authorization: str | None = field(repr=False)
     tenant: str | None
 
 

@@ -225,9 +225,9 @@ class Executor:
         return Answer(data, [], ran=True)
 
     async def refer(
-        self, operation: Operation, context: Context, event: Seen | None = None
+        self, operation: Operation, context: Context, event: Seen | None = None, **options: Any
     ) -> Answer:
-        """As `run`, by graphql-core, whose answers are right by definition."""
+        """As `run`, by graphql-core, whose answers are right by definition; `options` are its."""
         name = operation.definition.name
         result = execute(
             self._schema,
@@ -239,6 +239,7 @@ class Executor:
             executor_class=StrawberryGraphQLCoreExecutionContext,
             hide_suggestions=not self._introspection,
             operation_extensions=None,
+            **options,
         )
         return await self._answer(result)
 

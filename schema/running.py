@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from typing import Any, Protocol
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Protocol
 
 from graphql import GraphQLError, OperationType
 
+from datasources.deadline import Deadline
+from datasources.errors import DeadlineExceeded
 from datasources.table import Meter
-from resolvers.context import Shop
+from resolvers.context import Context, Shop
 from resolvers.principal import Principal
+from schema import admission as places
+from schema.admission import Admission
 from schema.callers import Caller
-from schema.errors import told
-from schema.operation import Executor, Operation, Refused
+from schema.errors import refusal, told
+from schema.explain import Record, explained, naming
+from schema.operation import Answer, Executor, Operation, Refused
 from schema.throttle import Charge, RateLimited, Throttle
+from schema.watching import watcher_of
 
 _TURN = 32  # results
 
@@ -54,6 +61,19 @@ class Source(Protocol):
         takes it; nothing does once the task that waits is cancelled."""
 
 
+class Admitted(NamedTuple):
+    """An operation that may run: for whom, and what was taken for it. `arrived` is when its
+    request did, in seconds of the event loop's clock; `explain`: the answer says as well what was
+    asked of the store."""
+
+    operation: Operation
+    principal: Principal
+    request_id: str
+    arrived: float
+    charge: Charge | None = None
+    explain: bool = False
+
+
 async def admit(
     throttle: Throttle | None, caller: Caller, address: Caller, prepare: Callable[[], Operation]
 ) -> tuple[Operation, Charge | None]:
@@ -65,31 +85,61 @@ async def admit(
     return operation, await throttle.admit(caller, address, operation)
 
 
-async def answer(
-    executor: Executor,
-    shop: Shop,
-    operation: Operation,
-    principal: Principal,
-    request_id: str,
-    charge: Charge | None = None,
-) -> tuple[dict[str, Any], bool]:
+@asynccontextmanager
+async def placed(admission: Admission | None, charge: Charge | None) -> AsyncIterator[None]:
+    """A place for an operation that came over an open connection. Raises Refused where there is
+    none, and what was charged is given back."""
+    if admission and not await admission.enter():
+        if charge:
+            charge.settle(Meter())
+        raise Refused(refusal(places.CODE, places.MESSAGE, retryable=True))
+    try:
+        yield
+    finally:
+        if admission:
+            admission.leave()
+
+
+async def answer(executor: Executor, shop: Shop, asked: Admitted) -> tuple[dict[str, Any], bool]:
     """What a query or mutation came to, as it goes to the client, and whether it ran: where it
     was refused before its first field, there are errors alone. What was charged for it is settled,
     whatever happens."""
-    writes = operation.kind is OperationType.MUTATION
-    context = shop.operation(principal, request_id, writes=writes)
+    operation, charge = asked.operation, asked.charge
+    context = shop.operation(
+        asked.principal,
+        asked.request_id,
+        writes=operation.kind is OperationType.MUTATION,
+        arrived=asked.arrived,
+    )
+    record = Record() if asked.explain else None
     try:
-        result = await executor.run(operation, context)
+        with Deadline(context.ends):
+            result = await _run(executor, operation, context, record)
+    except DeadlineExceeded as late:  # of something else than the store
+        result = Answer(None, [GraphQLError(late.message, original_error=late)], ran=True)
     finally:
         if charge:
             charge.settle(context.table.meter)
     body: dict[str, Any] = {}
     if result.errors:
-        body["errors"] = told(result.errors, request_id)
+        body["errors"] = told(result.errors, asked.request_id)
     if result.ran:
         body["data"] = result.data
         body["extensions"] = {"cost": cost(operation.requested, context.table.meter, charge)}
+        if record:
+            body["extensions"]["explain"] = record.told()
+    if watcher := watcher_of(executor):
+        took = asyncio.get_running_loop().time() - asked.arrived
+        watcher.ran(operation, context, body.get("errors", ()), took)
     return body, result.ran
+
+
+async def _run(
+    executor: Executor, operation: Operation, context: Context, record: Record | None
+) -> Answer:
+    if record is None:
+        return await executor.run(operation, context)
+    return await executor.refer(operation, explained(context, record), middleware=[naming])
 
 
 def cost(requested: int, meter: Meter, charge: Charge | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from math import ceil
 from types import FrameType
@@ -19,7 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from datasources.errors import ConfigurationError
-from schema.connections import LARGEST_HEAD, HttpConnection, SocketConnection
+from schema.connections import LARGEST_HEAD, HttpConnection, SocketConnection, TurnAway
 from schema.handed import HandedConnections
 
 ENDING = 29  # seconds in which the service ends; supervisors often kill after 30
@@ -70,6 +71,7 @@ async def serve_app(
     largest_message: int = 65_536,
     largest_body: int = 102_400,
     trusted_proxies: Sequence[str] = (),
+    turn_away: TurnAway | None = None,
 ) -> None:
     """Serves until SIGINT or SIGTERM, then ends what is running, within ENDING seconds, and
     returns; a second SIGINT ends at once.
@@ -77,12 +79,13 @@ async def serve_app(
     `stopping` is called first, `drain` ends the connections that would not end by themselves.
     `largest_message` is in bytes, of a websocket, and `largest_body` of a request. What
     `trusted_proxies`, addresses and networks, say in X-Forwarded-For and -Proto is believed.
+    `turn_away` may answer a request as its head has come.
     """
     logging.getLogger(SocketConnection.__module__).setLevel(logging.WARNING)
     config = uvicorn.Config(
         app,
         loop="none",
-        http=HttpConnection,
+        http=cast("type[asyncio.Protocol]", partial(HttpConnection, turn_away=turn_away)),
         ws=SocketConnection,
         ws_max_size=largest_message,
         ws_ping_interval=None,  # the protocol has pings of its own
@@ -151,7 +154,8 @@ class _Server(uvicorn.Server):
             self._handed.start(self._protocol)
 
     def _protocol(self) -> asyncio.Protocol:
-        return HttpConnection(self.config, self.server_state, self.lifespan.state)
+        connect = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return connect(self.config, self.server_state, self.lifespan.state)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         end = self._loop.time() + ENDING

@@ -18,14 +18,22 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from resolvers.context import Shop
-from resolvers.principal import Principal
+from schema.admission import Admission
 from schema.callers import Caller
 from schema.errors import refusal, told
 from schema.headers import Answer, answering
-from schema.operation import Executor, Operation, Refused
-from schema.running import Source, answer, deliver, errors_of, extensions_of, spread_out
+from schema.operation import Executor, Refused
+from schema.running import (
+    Admitted,
+    Source,
+    answer,
+    deliver,
+    errors_of,
+    extensions_of,
+    placed,
+    spread_out,
+)
 from schema.seats import Seat, Seats
-from schema.throttle import Charge
 
 EVENTS = "text/event-stream"
 
@@ -47,22 +55,15 @@ class EventStreams:
     live: Source
     now: Callable[[], float]
     seats: Seats = field(default_factory=Seats)
+    admission: Admission | None = None
     heartbeat: float = 12.0
     uniform: Callable[[float, float], float] = random.uniform
     streams: set[EventStream] = field(default_factory=set, init=False)
     draining: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
-    def open(
-        self,
-        operation: Operation,
-        principal: Principal,
-        request_id: str,
-        caller: Caller,
-        charge: Charge | None = None,
-    ) -> Response:
+    def open(self, admitted: Admitted, caller: Caller) -> Response:
         """To be sent at once: it has a seat. Raises NoSeat."""
-        seat = self.seats.take(caller)
-        return EventStream(self, operation, principal, request_id, seat, charge)
+        return EventStream(self, admitted, self.seats.take(caller))
 
     def refuse(self, refused: Refused, request_id: str) -> Response:
         """The answer to what cannot run: the protocol has errors as an event as well."""
@@ -78,25 +79,15 @@ class EventStreams:
 class EventStream(Response):
     """The answer to one operation."""
 
-    def __init__(
-        self,
-        streams: EventStreams,
-        operation: Operation,
-        principal: Principal,
-        request_id: str,
-        seat: Seat,
-        charge: Charge | None,
-    ) -> None:
+    def __init__(self, streams: EventStreams, admitted: Admitted, seat: Seat) -> None:
         self.status_code = 200
         self.background = None
         self.raw_headers = answering(EVENTS)
         self.headers.update(_UNBUFFERED)
         self._seat = seat
-        self._charge = charge
         self._streams = streams
-        self._operation = operation
-        self._principal = principal
-        self._request_id = request_id
+        self._admitted = admitted
+        self._operation = admitted.operation
         self._ending = asyncio.Event()
 
     async def finish(self) -> None:
@@ -151,7 +142,7 @@ class EventStream(Response):
             await send(_body(_HEARTBEAT))
 
     def _seconds_left(self) -> float:
-        expires_at = self._principal.expires_at
+        expires_at = self._admitted.principal.expires_at
         return float("inf") if expires_at is None else expires_at - self._streams.now()
 
     async def _work(self, send: Send) -> None:
@@ -159,27 +150,23 @@ class EventStream(Response):
             if self._operation.kind is OperationType.SUBSCRIPTION:
                 await self._stream(send)
             else:
-                streams = self._streams
-                body, _ = await answer(
-                    streams.executor,
-                    streams.shop,
-                    self._operation,
-                    self._principal,
-                    self._request_id,
-                    self._charge,
-                )
-                await send(_body(_event(orjson.dumps(body))))
+                await send(_body(await self._answer()))
         except Exception as error:
             await send(_body(self._errors(errors_of(error))))
 
+    async def _answer(self) -> bytes:
+        streams, admitted = self._streams, self._admitted
+        async with placed(streams.admission, admitted.charge):
+            body, _ = await answer(streams.executor, streams.shop, admitted)
+        return _event(orjson.dumps(body))
+
     async def _stream(self, send: Send) -> None:
-        results = await self._streams.live.subscribe(
-            self._operation, self._principal, self._request_id
-        )
+        operation, principal, request_id, *_ = self._admitted
+        results = await self._streams.live.subscribe(operation, principal, request_id)
         await deliver(results, lambda result: send(_body(_event(result))))
 
     def _errors(self, errors: Sequence[GraphQLError]) -> bytes:
-        return _event(orjson.dumps({"errors": told(errors, self._request_id)}))
+        return _event(orjson.dumps({"errors": told(errors, self._admitted.request_id)}))
 
 
 def _event(payload: bytes) -> bytes:

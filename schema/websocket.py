@@ -26,24 +26,27 @@ from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
 from schema import messages
+from schema.admission import Admission
 from schema.callers import Caller, address_of, caller_of
 from schema.documents import Documents
 from schema.errors import refusal, told
 from schema.messages import CloseCode, Closing, Complete, Init, Ping, Pong, Subscribe
-from schema.operation import Executor, Operation, Refused
+from schema.operation import Executor, Refused
 from schema.origins import is_allowed
 from schema.running import (
     AT_ONCE,
+    Admitted,
     Authenticate,
     Source,
     admit,
     answer,
     deliver,
     errors_of,
+    placed,
     spread_out,
 )
 from schema.seats import NoSeat, Seat, Seats
-from schema.throttle import Charge, Throttle
+from schema.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +81,7 @@ class SocketEndpoint:
     request_id: Callable[[], str]
     now: Callable[[], float]
     throttle: Throttle | None = None
+    admission: Admission | None = None
     seats: Seats = field(default_factory=Seats)
     uniform: Callable[[float, float], float] = random.uniform
     documents: Documents = field(default_factory=lambda: Documents({}, None))
@@ -236,27 +240,26 @@ class Socket:
         request_id = self._endpoint.request_id()
         try:
             self._check_room()
-            operation, charge = await self._admit(message, self._principal)
+            admitted = await self._admit(message, self._principal, request_id)
         except Exception as error:
             await self._send(messages.error(message.id, told(errors_of(error), request_id)))
             return
-        task = self._spawn(
-            self._run(message.id, operation, self._principal, request_id, charge),
-            operation.kind.value,
-        )
+        kind = admitted.operation.kind
+        task = self._spawn(self._run(message.id, admitted), kind.value)
         self._operations[message.id] = task
-        if operation.kind is OperationType.MUTATION:
+        if kind is OperationType.MUTATION:
             self._mutations.add(task)
 
-    async def _admit(
-        self, message: Subscribe, principal: Principal
-    ) -> tuple[Operation, Charge | None]:
+    async def _admit(self, message: Subscribe, principal: Principal, request_id: str) -> Admitted:
+        arrived = asyncio.get_running_loop().time()
         endpoint, address = self._endpoint, self._address
         document = await endpoint.documents.find(message)
         prepare = partial(
             endpoint.executor.prepare, document, message.operation_name, message.variables
         )
-        return await admit(endpoint.throttle, caller_of(principal, address), address, prepare)
+        caller = caller_of(principal, address)
+        operation, charge = await admit(endpoint.throttle, caller, address, prepare)
+        return Admitted(operation, principal, request_id, arrived, charge)
 
     def _check_room(self) -> None:
         most = self._endpoint.limits.operations
@@ -271,30 +274,23 @@ class Socket:
 
     # --- operations -------------------------------------------------------------------------
 
-    async def _run(
-        self,
-        name: str,
-        operation: Operation,
-        principal: Principal,
-        request_id: str,
-        charge: Charge | None,
-    ) -> None:
+    async def _run(self, name: str, admitted: Admitted) -> None:
         try:
-            if operation.kind is OperationType.SUBSCRIPTION:
-                await self._stream(name, operation, principal, request_id)
+            if admitted.operation.kind is OperationType.SUBSCRIPTION:
+                await self._stream(name, admitted)
             else:
-                await self._answer(name, operation, principal, request_id, charge)
+                await self._answer(name, admitted)
         except Exception as error:
-            await self._tell(name, messages.error(name, told(errors_of(error), request_id)))
+            errors = told(errors_of(error), admitted.request_id)
+            await self._tell(name, messages.error(name, errors))
         finally:
             if task := asyncio.current_task():
                 self._mutations.discard(task)
                 if self._operations.get(name) is task:
                     del self._operations[name]
 
-    async def _stream(
-        self, name: str, operation: Operation, principal: Principal, request_id: str
-    ) -> None:
+    async def _stream(self, name: str, admitted: Admitted) -> None:
+        operation, principal, request_id, *_ = admitted
         prefix, write = messages.next_prefix(name), self._write
 
         def push(result: bytes) -> bool:
@@ -304,18 +300,10 @@ class Socket:
         await deliver(results, lambda result: self._tell(name, f"{prefix}{result.decode()}}}"))
         await self._tell(name, messages.complete(name))
 
-    async def _answer(
-        self,
-        name: str,
-        operation: Operation,
-        principal: Principal,
-        request_id: str,
-        charge: Charge | None,
-    ) -> None:
+    async def _answer(self, name: str, admitted: Admitted) -> None:
         endpoint = self._endpoint
-        body, ran = await answer(
-            endpoint.executor, endpoint.shop, operation, principal, request_id, charge
-        )
+        async with placed(endpoint.admission, admitted.charge):
+            body, ran = await answer(endpoint.executor, endpoint.shop, admitted)
         if ran:
             payload = orjson.dumps(body).decode()
             await self._tell(name, f"{messages.next_prefix(name)}{payload}}}")

@@ -301,3 +301,66 @@ async def test_the_service_closing_the_socket_is_shown(page: Page) -> None:
     await execute(page)
     await expect(answer(page)).to_contain_text("closed with 4403: The token is malformed.")
     await expect(page.get_by_role("button", name="Execute query")).to_be_visible()
+
+
+async def test_an_explanation_is_drawn_while_it_is_asked_for(page: Page) -> None:
+    await page.get_by_role("button", name="Show Explain").click()
+    panel = page.get_by_label("Explain", exact=True)
+    choice = panel.get_by_label("Explain what is run")
+    await choice.check()
+    explained = await run(page, "Storefront")
+    assert await explained.request.header_value("x-explain") == "1"
+    rounds = (await explained.json())["extensions"]["explain"]["rounds"]
+
+    await expect(panel.get_by_role("status")).to_contain_text(f"{len(rounds)} round")
+    first = panel.get_by_label("Round 1", exact=True)
+    await expect(first).to_contain_text(rounds[0]["calls"][0]["operation"])
+    await expect(first).to_contain_text(rounds[0]["calls"][0]["askedBy"][0]["field"])
+    await expect(answer(page)).not_to_contain_text("askedBy")
+
+    await choice.uncheck()
+    plain = await run(page, "Storefront")
+    assert await plain.request.header_value("x-explain") is None
+
+
+async def test_an_n_plus_1_is_pointed_out(page: Page) -> None:
+    asked = {"field": "Product.reviews", "path": "products.nodes.reviews"}
+    call: dict[str, Any] = {
+        "operation": "Query",
+        "index": None,
+        "keys": 1,
+        "items": 3,
+        "units": 0.5,
+        "at": 0.0,
+    }
+    call |= {"milliseconds": 2.0, "attempt": 1, "error": None, "askedBy": [asked | {"times": 1}]}
+    explained = {
+        "rounds": [{"at": 0.0, "milliseconds": 2.0, "calls": [call] * 20}],
+        "repeated": [asked | {"operation": "Query", "index": None, "calls": 20, "times": 20}],
+    }
+
+    async def answer_so(route: Route) -> None:
+        await route.fulfill(json={"data": None, "extensions": {"explain": explained}})
+
+    await page.get_by_role("button", name="Show Explain").click()
+    panel = page.get_by_label("Explain", exact=True)
+    await panel.get_by_label("Explain what is run").check()
+    await page.route("**/graphql", answer_so)
+    await run(page, "Storefront")
+
+    await expect(panel).to_contain_text("Product.reviews stands 20 times in the answer")
+    first = panel.get_by_label("Round 1", exact=True)
+    await expect(first).to_contain_text(re.compile("20 . Query"))
+
+
+async def test_who_may_not_have_explanations_is_told_so(page: Page) -> None:
+    async def answer_nothing(route: Route) -> None:
+        await route.fulfill(json={"data": None})
+
+    await page.get_by_role("button", name="Show Explain").click()
+    panel = page.get_by_label("Explain", exact=True)
+    await panel.get_by_label("Explain what is run").check()
+    await page.route("**/graphql", answer_nothing)
+    await run(page, "Storefront")
+
+    await expect(panel.get_by_role("status")).to_have_text("The service explains to staff alone.")

@@ -1,6 +1,7 @@
 import { createGraphiQLFetcher, type Fetcher, type Observable } from '@graphiql/toolkit';
 import { type ExecutionResult, getOperationAST } from 'graphql';
 import { createClient, type Sink } from 'graphql-ws';
+import { explainedFetch } from './explain';
 import type { Identity } from './identity';
 
 /** How GraphiQL reaches the service as one identity; `close` ends its subscription, if one runs. */
@@ -10,7 +11,8 @@ export function createAccess(identity: Identity): Access {
   const overHttp = createGraphiQLFetcher({
     url: '/graphql',
     enableIncrementalDelivery: false,
-    fetch: (input, init) => fetch(input, { ...init, headers: headersAs(identity, init?.headers) }),
+    fetch: (input, init) =>
+      explainedFetch(input, { ...init, headers: headersAs(identity, init?.headers) }),
   });
   let unsubscribe = () => {}; // GraphiQL runs one subscription at a time
   return {

@@ -8,12 +8,13 @@ import { GraphiQL, HISTORY_PLUGIN } from 'graphiql';
 import { useEffect, useMemo, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { examples } from './examples';
+import { EXPLAIN } from './explain';
 import favicon from './favicon.svg';
 import { createAccess } from './fetcher';
 import { type Config, IdentitySelect, loadConfig, rememberedIdentity } from './identity';
 
 const EXPLORER = explorerPlugin({ showAttribution: false });
-const PLUGINS = [HISTORY_PLUGIN, EXPLORER];
+const PLUGINS = [HISTORY_PLUGIN, EXPLORER, EXPLAIN];
 
 function App({ config }: { config: Config }) {
   const [identity, setIdentity] = useState(() => rememberedIdentity(config));

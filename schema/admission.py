@@ -1,0 +1,206 @@
+"""How many operations run at once, and what becomes of those that come beyond.
+
+A process that takes up whatever comes does, at some load, nothing in time any more: all share the
+one processor, and each is late. So there are places. Their number follows what the event loop can
+bear, by additive increase and multiplicative decrease, the rule of TCP and of Netflix's
+concurrency-limits: fewer while the loop lags, more while all are taken and it does not. Who finds
+none free waits in turn; who could not be served in time is refused at once, for an answer of 503
+must cost next to nothing where two of three get it ("Fail at Scale", B. Maurer, ACM Queue 13/8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from schema.headers import JSON, answering, error_body, request_id_of
+
+CODE = "SERVICE_UNAVAILABLE"
+MESSAGE = "More is asked of this service than it can answer now; try again in a moment."
+RETRY_AFTER = "1"  # seconds
+
+_TICK = 0.05  # seconds from one look at the loop to the next
+# Looks of which the best counts, as in CoDel (RFC 8289): a loop that was late once had something
+# long to do, or its processor had; one that has too much to do is late each time.
+_LOOKS = 4
+_STEEPEST = 0.7  # what is left of the places at least, from one look to the next
+_IN_TIME = 0.7  # of those who could be served in time, for rates change
+_RISE = 0.05  # of the places, and one at least
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Between `least` and `most`, `first` to begin with; `lag` is how many seconds the event loop
+    may be late time after time, `patience` how many somebody waits for a place."""
+
+    first: int = 256
+    least: int = 16
+    most: int = 1_024
+    lag: float = 0.005
+    patience: float = 0.1
+
+
+class Admission:
+    """The places of a process. `clock` counts seconds and never goes back."""
+
+    def __init__(self, clock: Callable[[], float], places: Places | None = None) -> None:
+        self._places = places or Places()
+        self._clock = clock
+        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._most_running = 0  # since the last look at the loop
+        self._done = 0  # likewise
+        self._lags: deque[float] = deque([0.0] * _LOOKS, maxlen=_LOOKS)
+        self._rate = 0.0  # of operations that are done, a second
+        self._may_wait = self._places.first
+        self._let_in = 0  # since the loop last had its turn: they are yet to enter
+        self.limit = float(self._places.first)
+        self.running = 0
+        self.refused = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def is_full(self) -> bool:
+        """Whether who comes now is refused at once."""
+        here = self.running + len(self._waiting) + self._let_in
+        return here >= self.limit + self._may_wait
+
+    def let_in(self) -> bool:
+        """Whether a request that has come may go on; before long it is to `enter`, or to fail."""
+        if self.is_full():
+            self.refused += 1
+            return False
+        # What comes off the wire together is not there yet, and would all be let in.
+        if self.running >= self.limit:
+            if not self._let_in:
+                asyncio.get_running_loop().call_soon(self._forget)
+            self._let_in += 1
+        return True
+
+    async def enter(self) -> bool:
+        """Whether there is a place, now or soon; who has one has to `leave`."""
+        if self.running < self.limit and not self._waiting:
+            self._take()
+            return True
+        if len(self._waiting) < self._may_wait and await self._wait():
+            return True
+        self.refused += 1
+        return False
+
+    def leave(self) -> None:
+        self.running -= 1
+        self._done += 1
+        self._hand_on()
+
+    async def watch(self) -> None:
+        """Looks after the loop, until cancelled."""
+        while True:
+            due = self._clock() + _TICK
+            await asyncio.sleep(_TICK)
+            await asyncio.sleep(0)  # all that is to be done has its turn
+            self.observe(self._clock() - due)
+
+    def observe(self, lag: float) -> None:
+        """The loop was so many seconds late."""
+        places = self._places
+        self._lags.append(lag)
+        least = min(self._lags)
+        all_taken = self._most_running >= self.limit
+        if least > places.lag:
+            self.limit = max(places.least, self.limit * max(_STEEPEST, places.lag / least))
+        elif all_taken or self.limit < places.first:
+            self.limit = min(places.most, self.limit + max(1.0, _RISE * self.limit))
+        self._rate += (self._done / (_TICK + max(0.0, lag)) - self._rate) / _LOOKS
+        if all_taken:
+            # As many as will have had their turn, and not many that wait for nothing.
+            self._may_wait = max(1, int(_IN_TIME * places.patience * self._rate))
+        else:
+            self._may_wait = int(self.limit)
+        self._most_running, self._done = self.running, 0
+        self._hand_on()
+
+    def _forget(self) -> None:
+        self._let_in = 0
+
+    def _take(self) -> None:
+        self.running += 1
+        self._most_running = max(self._most_running, self.running)
+
+    async def _wait(self) -> bool:
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[bool] = loop.create_future()
+        self._waiting.append(place)
+        timer = loop.call_later(self._places.patience, self._give_up, place)
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.cancelled():
+                with suppress(ValueError):  # passed over already
+                    self._waiting.remove(place)
+            elif place.result():  # it came together with the cancellation
+                self.leave()
+            raise
+        finally:
+            timer.cancel()
+
+    def _give_up(self, place: asyncio.Future[bool]) -> None:
+        if not place.done():
+            self._waiting.remove(place)
+            place.set_result(False)
+
+    def _hand_on(self) -> None:
+        while self._waiting and self.running < self.limit:
+            place = self._waiting.popleft()
+            if not place.done():
+                self._take()
+                place.set_result(True)
+
+
+_METHODS = {b"GET", b"POST"}
+_BODY = error_body(CODE, MESSAGE, retryable=True)
+_HEAD = b"\r\n".join(
+    (
+        b"HTTP/1.1 503 Service Unavailable",
+        *(b"%b: %b" % header for header in answering(JSON)),
+        b"content-length: %d" % len(_BODY),
+        b"retry-after: %b" % RETRY_AFTER.encode(),
+        b"x-request-id: ",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Answers requests to `path` as they come off the wire, while there is no place for them:
+    for less than a tenth of what a small query costs.
+
+    Those of other origins go on, to be refused with the headers that let them read why.
+    """
+
+    admission: Admission
+    path: bytes
+    request_id: Callable[[], str]
+
+    def turn_away(
+        self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]
+    ) -> bytes | None:
+        """The whole response to a request whose headers have come; None: it may come in.
+
+        `headers` have their names in lower case.
+        """
+        if target.partition(b"?")[0] != self.path or method not in _METHODS:
+            return None
+        if self.admission.let_in():
+            return None
+        given = ""
+        for name, value in headers:
+            if name == b"origin":
+                return None
+            if name == b"x-request-id":
+                given = value.decode("latin-1")
+        request_id = request_id_of(given, self.request_id)
+        return b"%b%b\r\n\r\n%b" % (_HEAD, request_id.encode(), _BODY)

@@ -1,0 +1,151 @@
+"""Requests that are answered as they come off the wire, on connections that go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from schema.connections import HttpConnection
+
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy"
+POST = b"POST /graphql HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nquery"
+
+
+@dataclass
+class Shop:
+    """Answers with the body of a request; `full` turns all of them away, and one that `fills` is
+    so after the first."""
+
+    full: bool = True
+    fills: bool = False
+    seen: list[tuple[bytes, bytes, list[tuple[bytes, bytes]]]] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def turn_away(
+        self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]
+    ) -> bytes | None:
+        self.seen.append((method, target, headers))
+        full, self.full = self.full, self.full or self.fills
+        return REFUSAL if full else None
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        message = await receive()
+        body = message.get("body", b"")
+        await self.gate.wait()
+        size = str(len(body)).encode()
+        headers = [(b"content-length", size)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@dataclass
+class Client:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def hear(self) -> tuple[int, bytes]:
+        """The status and the body of the next response."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        return int(head.split()[1]), await self.reader.readexactly(size)
+
+
+@asynccontextmanager
+async def connected(shop: Shop) -> AsyncIterator[Client]:
+    config = uvicorn.Config(shop, log_config=None, access_log=False, lifespan="off")
+    config.load()
+    state = ServerState()
+
+    def connection() -> Any:
+        return HttpConnection(config, state, {}, turn_away=shop.turn_away)
+
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        try:
+            async with asyncio.timeout(20):
+                yield client
+        finally:
+            client.writer.close()
+            shop.gate.set()
+            if state.tasks:
+                await asyncio.wait(state.tasks)
+
+
+async def test_who_is_turned_away_may_come_again_on_the_same_connection() -> None:
+    shop = Shop()
+    shop.gate.set()
+    async with connected(shop) as client:
+        for _ in range(3):
+            await client.send(POST)
+            assert await client.hear() == (503, b"busy")
+        shop.full = False
+        await client.send(POST)
+        assert await client.hear() == (200, b"query")
+        shop.full = True
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+
+    assert shop.seen[0] == (b"POST", b"/graphql", [(b"host", b"shop"), (b"content-length", b"5")])
+
+
+async def test_a_body_that_comes_in_pieces_is_passed_over() -> None:
+    shop = Shop()
+    async with connected(shop) as client:
+        head = b"POST /graphql HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await client.send(head + b"5\r\nquery\r\n")
+        await client.send(b"3\r\nabc\r\n0\r\n\r\n")
+        assert await client.hear() == (503, b"busy")
+
+
+async def test_who_asks_to_close_is_answered_and_closed() -> None:
+    async with connected(Shop()) as client:
+        await client.send(b"GET /graphql HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+        assert await client.hear() == (503, b"busy")
+        assert await client.reader.read() == b""
+
+
+async def test_answers_come_in_the_order_of_requests() -> None:
+    shop = Shop(full=False, fills=True)
+    async with connected(shop) as client:
+        await client.send(POST + POST)  # the second comes behind one that still runs: it is let in
+        shop.gate.set()
+        assert await client.hear() == (200, b"query")
+        assert await client.hear() == (200, b"query")
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+
+
+async def test_who_first_asks_whether_to_send_is_let_in() -> None:
+    shop = Shop()
+    shop.gate.set()
+    async with connected(shop) as client:
+        head = POST.replace(b"Content-Length", b"Expect: 100-continue\r\nContent-Length")
+        await client.send(head)
+        assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await client.hear() == (200, b"query")
+
+
+async def test_a_websocket_is_let_in() -> None:
+    shop = Shop()
+    async with connected(shop) as client:
+        await client.send(
+            b"GET /graphql HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\n\r\n"
+        )
+        head = await client.reader.readuntil(b"\r\n\r\n")
+
+    assert b" 503 " not in head
+    assert shop.seen == []
