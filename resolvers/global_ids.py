@@ -6,8 +6,7 @@ The base64url text of `Type:part:part`, e.g. `Order:<user ID>:<order ID>`. Only 
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -39,6 +38,18 @@ def encode(kind: str, *parts: str) -> str:
 def _coded(text: str) -> str:
     coded = b2a_base64(text.encode(), newline=False).decode().rstrip("=")
     return coded.replace("+", "-").replace("/", "_")
+
+
+def _decoded(text: str) -> str | None:
+    """None for what `_coded` does not give."""
+    if len(text) > _LONGEST or not text.isascii():
+        return None
+    standard = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
+    try:
+        plain = a2b_base64(standard).decode()
+    except ValueError:
+        return None
+    return plain if _coded(plain) == text else None
 
 
 def of(item: Item) -> str:
@@ -81,20 +92,20 @@ def subject(text: str) -> str:
 
 
 def _parse(text: str) -> GlobalId | None:
-    if len(text) > _LONGEST or not text.isascii():
-        return None
-    try:
-        plain = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except ValueError:
+    plain = _decoded(text)
+    if plain is None:
         return None
     kind, *rest = plain.split(":")
-    parts = tuple(map(_unescape, rest))
+    parts = tuple(map(_unescape, rest)) if "%" in plain else tuple(rest)
     checks = _PARTS.get(kind)
     if checks is None or len(checks) != len(parts):
         return None
-    if not all(check(part) for check, part in zip(checks, parts, strict=True)):
+    for check, part in zip(checks, parts, strict=True):
+        if not check(part):
+            return None
+    if "%" in plain and list(map(_escape, parts)) != rest:
         return None
-    return GlobalId(kind, parts) if encode(kind, *parts) == text else None
+    return GlobalId(kind, parts)
 
 
 def _escape(part: str) -> str:

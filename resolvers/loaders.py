@@ -51,6 +51,10 @@ class SharingLoader(DataLoader[K, V]):
     What is primed gets a future only when it is asked for: of a page's items few are.
     """
 
+    @staticmethod
+    def get_cache_key(key: K) -> K:
+        return key
+
     def __init__(self) -> None:
         super().__init__()
         self._primed: dict[K, V] = {}

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -60,7 +63,7 @@ def build_app(
     rest.router.redirect_slashes = False  # an address has one spelling
 
     async def post(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await endpoint.handle(Request(scope, receive))
+        response = await endpoint.handle(_Request(scope, receive))
         await response(scope, receive, send)
 
     def for_origins(app: ASGIApp) -> ASGIApp:
@@ -76,6 +79,24 @@ def build_app(
         )
 
     return _Shortcut(for_origins(post), Hardened(for_origins(rest), endpoint.request_id))
+
+
+class _Headers(Headers):
+    """Starlette looks through all headers for each that is asked for."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope=scope)
+        self._first: dict[bytes, bytes] = dict(reversed(self._list))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._first.get(key.encode("latin-1"))
+        return default if value is None else value.decode("latin-1")
+
+
+class _Request(Request):
+    @cached_property
+    def headers(self) -> Headers:
+        return _Headers(self.scope)
 
 
 @dataclass(frozen=True, slots=True)

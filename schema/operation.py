@@ -22,7 +22,6 @@ from graphql import (
     create_source_event_stream,
     execute,
     get_operation_ast,
-    get_variable_values,
     parse,
     validate,
 )
@@ -36,6 +35,7 @@ from schema.errors import of_request, refusal
 from schema.execution import Checks, MutationExecutor, MutationPlan, PlanCache, Planner, Unfit
 from schema.limits import CostBook, Limits
 from schema.rules import excesses, rules
+from schema.variables import VariableBook
 
 _CACHED_DOCUMENTS = 1_000
 _CACHED_CHARACTERS = 250_000  # of text; of one character, half a kilobyte can be made
@@ -103,6 +103,7 @@ class Executor:
         self._limits = limits
         self._costs = CostBook(self._schema)
         self._introspection = introspection
+        self._variables = VariableBook(self._schema, suggests=introspection)
         self.plans = PlanCache(Planner(schema)) if plans else None
         self._checks = checks
         self._rules = rules(introspection=introspection)
@@ -138,13 +139,7 @@ class Executor:
     def _coerced(
         self, definition: OperationDefinitionNode, variables: Mapping[str, Any]
     ) -> VariableValues:
-        values = get_variable_values(
-            self._schema,
-            definition.variable_definitions or (),
-            dict(variables),
-            max_errors=_MOST_ERRORS,
-            hide_suggestions=not self._introspection,
-        )
+        values = self._variables.coerce(definition, variables)
         if isinstance(values, list):
             raise Refused(*(self._of_input(error) for error in values))
         return values
@@ -213,7 +208,7 @@ class Executor:
                 unfit=plans.give_up,
                 hide_suggestions=not self._introspection,
             )
-            return await self._answer(executor.execute_operation())
+            return await self._answer(executor.run())
         try:
             data = await plan.execute(event, context, operation.values)
         except Unfit:
@@ -289,6 +284,7 @@ class Executor:
             for node in found.definitions:
                 if isinstance(node, OperationDefinitionNode):
                     self._costs.forget(node)
+                    self._variables.forget(node)
                     if self.plans:
                         self.plans.forget(node)
 

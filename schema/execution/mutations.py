@@ -7,6 +7,7 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    ExecutionResult,
     FragmentDefinitionNode,
     GraphQLOutputType,
     GraphQLResolveInfo,
@@ -68,6 +69,16 @@ class MutationExecutor(StrawberryGraphQLCoreExecutionContext):
             default_field_resolver,
             **options,
         )
+
+    async def run(self) -> ExecutionResult:
+        """What the operation came to."""
+        try:
+            result: Any = self.execute_operation()
+            found: ExecutionResult = await result if self.is_awaitable(result) else result
+            return found
+        finally:
+            # Methods of its own are in there: without that cycle nothing is left to the collector.
+            del self.async_helpers
 
     def complete_value(
         self,

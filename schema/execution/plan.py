@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 from graphql import GraphQLField, GraphQLSchema, OperationDefinitionNode
@@ -53,6 +53,15 @@ class Resolving:
         return convert_arguments(given, self.field.arguments, registry, config, info)
 
 
+class Circumstances(NamedTuple):
+    """What a run is made for."""
+
+    plan: Plan
+    root_value: object
+    context: object
+    values: VariableValues
+
+
 class RawInfo:
     """What graphql-core tells a resolver, as far as it is the same for all objects of a level.
 
@@ -60,31 +69,33 @@ class RawInfo:
     reference executor.
     """
 
-    __slots__ = ("_run", "context", "field_name")
+    __slots__ = ("_circumstances", "context", "field_name")
 
     is_awaitable = staticmethod(is_awaitable)
 
-    def __init__(self, run: Run, field_name: str | None = None) -> None:
-        self._run = run
-        self.context = run.context
+    # Not the run itself, which holds this: where there is no cycle, there is nothing for the
+    # collector, and whatever an operation has read is freed when it ends.
+    def __init__(self, circumstances: Circumstances, field_name: str | None = None) -> None:
+        self._circumstances = circumstances
+        self.context = circumstances.context
         if field_name is not None:
             self.field_name = field_name
 
     @property
     def root_value(self) -> Any:
-        return self._run.root_value
+        return self._circumstances.root_value
 
     @property
     def schema(self) -> GraphQLSchema:
-        return self._run.plan.schema
+        return self._circumstances.plan.schema
 
     @property
     def operation(self) -> OperationDefinitionNode:
-        return self._run.plan.definition
+        return self._circumstances.plan.definition
 
     @property
     def variable_values(self) -> dict[str, Any]:
-        return self._run.values.coerced
+        return self._circumstances.values.coerced
 
     def __getattr__(self, name: str) -> Any:
         raise Unfit(f"a plan has no {name} to tell")
@@ -126,7 +137,7 @@ class Plan:
         self, value: object, root_value: object, context: object, values: VariableValues
     ) -> Any:
         try:
-            run = Run(self, root_value, context, values)
+            run = Run(Circumstances(self, root_value, context, values))
         except Exception as error:  # of an argument
             raise Unfit(repr(error)) from error
         try:
@@ -165,27 +176,13 @@ class MutationPlan:
 class Run:
     """The state of one run; its attributes are read by the functions of the plan."""
 
-    __slots__ = (
-        "context",
-        "given",
-        "infos",
-        "plan",
-        "raw",
-        "raws",
-        "root_value",
-        "values",
-        "waiting",
-    )
+    __slots__ = ("_circumstances", "given", "infos", "raw", "raws", "values", "waiting")
 
-    def __init__(
-        self, plan: Plan, root_value: object, context: object, values: VariableValues
-    ) -> None:
-        self.plan = plan
-        self.root_value = root_value
-        self.context = context
+    def __init__(self, circumstances: Circumstances) -> None:
+        plan, _, _, values = self._circumstances = circumstances
         self.values = values
-        self.raw = RawInfo(self)
-        self.raws = [RawInfo(self, each.node.name.value) for each in plan.resolving]
+        self.raw = RawInfo(circumstances)
+        self.raws = [RawInfo(circumstances, each.node.name.value) for each in plan.resolving]
         self.infos = [
             strawberry.Info(raw, each.field)  # type: ignore[arg-type]
             for raw, each in zip(self.raws, plan.resolving, strict=True)
@@ -198,7 +195,7 @@ class Run:
 
     def named(self, field_name: str) -> RawInfo:
         """What tells a field without a resolver."""
-        return RawInfo(self, field_name)
+        return RawInfo(self._circumstances, field_name)
 
     def level(self) -> list[tuple[int, list[Waiting]]]:
         """All that waits, by the place of its field; from here on it waits no more."""
@@ -212,6 +209,6 @@ class Run:
         begun = [each for _, entries in self.level() for _, each in entries]
         if begun:
             try:
-                await settle(begun, self.plan.in_tasks)
+                await settle(begun, self._circumstances.plan.in_tasks)
             except Exception:
                 return
