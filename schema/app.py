@@ -26,7 +26,7 @@ from schema.explorer import Explorer
 from schema.headers import Hardened, tell_defect, tell_status
 from schema.http import GraphQLEndpoint
 from schema.outbox import OutboxPage
-from schema.websocket import SocketEndpoint
+from schema.sockets import SocketEndpoint
 
 _PATH = "/graphql"
 

@@ -24,8 +24,8 @@ from schema.http import GraphQLEndpoint
 from schema.limits import Limits
 from schema.live import Live
 from schema.operation import Executor
+from schema.sockets import SocketEndpoint, SocketLimits
 from schema.throttle import Throttle
-from schema.websocket import SocketEndpoint, SocketLimits
 from streams.journal import MemoryJournal
 from tests.support.items import NOW
 

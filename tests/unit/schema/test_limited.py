@@ -15,9 +15,9 @@ from schema.buckets import MemoryBuckets, Rate
 from schema.headers import JSON
 from schema.http import GRAPHQL
 from schema.seats import SeatLimits, Seats
+from schema.sockets import SocketEndpoint
 from schema.sse import EventStreams
 from schema.throttle import PREPARING, Throttle
-from schema.websocket import SocketEndpoint
 from tests.support.endpoint import HELLO, Service, code, only_error
 from tests.support.sockets import TICKS, Closed, Peer, World, connected
 from tests.unit.schema.test_sse import asked

@@ -28,8 +28,8 @@ from datasources.errors import ConfigurationError
 from schema import connections, serving
 from schema.http import GraphQLEndpoint
 from schema.serving import address, is_loopback, listen, serve_app
+from schema.sockets import SocketEndpoint
 from schema.sse import EventStreams
-from schema.websocket import SocketEndpoint
 from tests.support.sockets import ADD, PATIENCE, TICKS, Results, World, executor, within
 
 SHORT = 0.2  # seconds
