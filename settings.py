@@ -27,6 +27,7 @@ _HOMES = {"state_dir": "~/.local/state/cartograph", "cache_dir": "~/.cache/carto
 # What differs where a demo is served.
 _EMBEDDED: dict[str, object] = {
     "index_lag": 0.0,
+    "linger": 0.0,
     "rate_capacity": 1_000_000,
     "rate_restore": 100_000,
     "email_capacity": 10_000,
@@ -231,6 +232,13 @@ class Settings(BaseSettings):
         "automatic persisted queries)",
     )
     max_body: int = Field(102_400, ge=1_024, description="bytes a request's body may have")
+    linger: float = Field(
+        3.0,
+        ge=0,
+        le=5,
+        description="seconds after SIGTERM in which connections may still come, /readyz being 503: "
+        "at least what a load balancer takes to see that; 0 when embedded",
+    )
     log_level: str = Field(
         "info", pattern=r"^(debug|info|warning|error)$", description="least level that is logged"
     )

@@ -86,6 +86,7 @@ async def answer(
             largest_message=settings.socket_message,
             largest_body=settings.max_body,
             trusted_proxies=settings.trusted_proxies,
+            linger=settings.linger,
         )
 
 

@@ -162,6 +162,7 @@ class _Supervisor:
                     return worker
             else:
                 self._wait()
+                self._close_when_left()
                 self._kill_late()
         return None
 
@@ -198,7 +199,7 @@ class _Supervisor:
         """Until something happens, and does what follows from it."""
         serving = [self._children[number].link for number in self._roster.serving]
         readers = [self._signals, *(child.link for child in self._children.values())]
-        if serving and self._kill_at is None and not self._held:
+        if serving and not self._held:
             readers.append(self._listener)
         ready, free, _ = select.select(
             readers, serving if self._held else (), (), self._patience(monotonic())
@@ -209,7 +210,7 @@ class _Supervisor:
         if self._signals in ready:
             for number in self._signals.recv(64):
                 self._pass_on(number)
-        if self._listener in ready and self._kill_at is None:
+        if self._listener in ready:
             self._accept()
         elif free and self._held:
             self._hand_over(self._held)
@@ -246,7 +247,8 @@ class _Supervisor:
             said = b""
         if said == READY:
             child.served = True
-            self._roster.serves(child.number)
+            if self._kill_at is None:
+                self._roster.serves(child.number)
             if not self._announced:
                 self._announced = True
                 self._announce()
@@ -283,10 +285,14 @@ class _Supervisor:
 
     def _end(self) -> None:
         self._kill_at = monotonic() + ENDING + OVERTIME
-        self._listener.close()
-        if self._held:
-            self._held.close()
-            self._held = None
+
+    def _close_when_left(self) -> None:
+        """Who comes is let in until the last worker takes no more."""
+        if self._kill_at is not None and not self._roster.serving:
+            self._listener.close()
+            if self._held:
+                self._held.close()
+                self._held = None
 
     def _kill_late(self) -> None:
         if self._kill_at is not None and monotonic() >= self._kill_at:

@@ -99,6 +99,9 @@ class Documents:
         """As Apollo's protocol has it: a text beside the hash is to be kept."""
         if name in self._trusted:
             return self._trusted[name]
+        if self._only:
+            # A client that heard they are not supported would send texts from then on.
+            raise Refused(_NOT_FOUND)
         if self._shelf is None:
             raise Refused(_NOT_SUPPORTED)
         if not text:
@@ -125,7 +128,7 @@ def bare(name: str) -> str:
 def _hash(given: object) -> str:
     match given:
         case {"version": 1, "sha256Hash": str(name)}:
-            return name
+            return bare(name)
     raise Refused(_MALFORMED)
 
 

@@ -72,11 +72,14 @@ async def serve_app(
     largest_body: int = 102_400,
     trusted_proxies: Sequence[str] = (),
     turn_away: TurnAway | None = None,
+    linger: float = 0.0,
 ) -> None:
     """Serves until SIGINT or SIGTERM, then ends what is running, within ENDING seconds, and
     returns; a second SIGINT ends at once.
 
     `stopping` is called first, `drain` ends the connections that would not end by themselves.
+    After SIGTERM others may come for `linger` seconds yet: whoever sends them here is still to
+    learn that it should not.
     `largest_message` is in bytes, of a websocket, and `largest_body` of a request. What
     `trusted_proxies`, addresses and networks, say in X-Forwarded-For and -Proto is believed.
     `turn_away` may answer a request as its head has come.
@@ -105,7 +108,7 @@ async def serve_app(
     _allow_connections()
     handed = listener if isinstance(listener, HandedConnections) else None
     sockets = [] if isinstance(listener, HandedConnections) else [listener]
-    await _Server(config, stopping, drain, handed).serve(sockets=sockets)
+    await _Server(config, stopping, drain, handed, linger).serve(sockets=sockets)
 
 
 def _spare_collector() -> None:
@@ -133,8 +136,10 @@ class _Server(uvicorn.Server):
         stopping: Callable[[], None],
         drain: Callable[[], Awaitable[None]] | None,
         handed: HandedConnections | None,
+        linger: float,
     ) -> None:
         super().__init__(config)
+        self._linger = linger
         self._stopping = stopping
         self._drain = drain
         self._handed = handed
@@ -143,6 +148,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
+        if sig == signal.SIGINT:
+            self._linger = 0.0
         if self.force_exit:
             self._loop.call_soon_threadsafe(self._forced.set)
 
@@ -160,10 +167,12 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         end = self._loop.time() + ENDING
         self._stopping()
+        if self._linger:
+            await self._until_forced(asyncio.sleep(self._linger), self._linger)
         for server in self.servers:
             server.close()
         if self._drain:
-            await self._until_forced(self._drain(), ENDING - GRACE)
+            await self._until_forced(self._drain(), end - GRACE - self._loop.time())
         # Before the tasks of who does not read would be cancelled, and logged as failed.
         dropping = self._loop.call_at(0 if self.force_exit else end - 1, self._drop_all)
         self.config.timeout_graceful_shutdown = ceil(end - self._loop.time())

@@ -37,8 +37,8 @@ def environment(state: Path, **settings: object) -> dict[str, str]:
 def elsewhere(state: Path, url: str, **settings: object) -> dict[str, str]:
     """The same for a store at a URL, with credentials that any emulator takes."""
     credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    keys = {"CURSOR_KEYS": "a key of sixteen or more"}
-    return environment(state, STORE=url, **(keys | settings)) | credentials
+    ours = {"CURSOR_KEYS": "a key of sixteen or more", "LINGER": 0}
+    return environment(state, STORE=url, **(ours | settings)) | credentials
 
 
 def _is_setting(name: str) -> bool:

@@ -364,3 +364,18 @@ async def test_who_may_not_have_explanations_is_told_so(page: Page) -> None:
     await run(page, "Storefront")
 
     await expect(panel.get_by_role("status")).to_have_text("The service explains to staff alone.")
+
+
+async def test_a_query_that_cannot_run_is_no_refusal_to_explain(page: Page) -> None:
+    async def refuse(route: Route) -> None:
+        await route.fulfill(json={"errors": [{"message": "It cannot run."}]})
+
+    await page.get_by_role("button", name="Show Explain").click()
+    panel = page.get_by_label("Explain", exact=True)
+    await panel.get_by_label("Explain what is run").check()
+    await page.route("**/graphql", refuse)
+    await run(page, "Storefront")
+
+    await expect(answer(page)).to_contain_text("It cannot run.")
+    await expect(panel).to_contain_text("Run a query")
+    await expect(panel.get_by_role("status")).to_have_count(0)

@@ -23,6 +23,8 @@ SOURCES = sorted(
 CONSTRUCTORS = {"Condition": 0, "Update": 1}
 WORDS = """AND OR NOT BETWEEN IN SET REMOVE ADD DELETE attribute_exists attribute_not_exists
     attribute_type begins_with contains size if_not_exists list_append""".split()
+# A name of `datasources.writes` itself, where the expressions of its objects go into requests.
+OWN = "encode_action"
 # Where a value could stand in the text of a request: PartiQL, and the parameters of old that
 # expressions have replaced.
 STATEMENTS = {"execute_statement", "batch_execute_statement", "execute_transaction"}
@@ -31,29 +33,71 @@ LEGACY = """AttributesToGet AttributeUpdates ConditionalOperator Expected KeyCon
 PLACEHOLDERS = re.compile(rf"(#\w+(\[\d\])?|:\w+|\b({'|'.join(WORDS)})\b|[\s=<>(),+-])*")
 
 
-def handed_over(tree: ast.AST) -> Iterator[ast.expr]:
-    """What stands where DynamoDB or `datasources.writes` takes an expression."""
+def handed_over(tree: ast.AST) -> Iterator[ast.expr | None]:
+    """What stands where DynamoDB or `datasources.writes` takes an expression; None for one that
+    cannot be looked at."""
+    seen: set[ast.AST] = set()
+
+    def at(key: ast.expr | None, value: ast.expr) -> Iterator[ast.expr]:
+        if key and is_named(key):
+            seen.add(key)
+            yield value
+
     for node in ast.walk(tree):
         match node:
             case ast.Dict(keys, values):
                 for key, value in zip(keys, values, strict=True):
-                    if is_named(key):
-                        yield value
+                    yield from at(key, value)
             case ast.Assign([ast.Subscript(slice=key)], value):
-                if is_named(key):
-                    yield value
-            case ast.Call(ast.Name(name), arguments, keywords):
-                yield from (k.value for k in keywords if (k.arg or "").endswith("Expression"))
-                if name in CONSTRUCTORS:
-                    yield from arguments[CONSTRUCTORS[name] : CONSTRUCTORS[name] + 1]
-                    yield from (k.value for k in keywords if k.arg == "expression")
-            case ast.Call(_, [key, value], []) if is_named(key):  # setdefault and its like
-                yield value
-            case ast.Call(_, _, keywords):
-                yield from (k.value for k in keywords if (k.arg or "").endswith("Expression"))
+                yield from at(key, value)
+            case ast.Call(called, arguments, keywords):
+                # A keyword, setdefault and its like, or a constructor.
+                yield from (k.value for k in keywords if (k.arg or "").endswith("xpression"))
+                if len(arguments) == 2:
+                    yield from at(*arguments)
+                yield from of_constructor(called, arguments, keywords)
+            case ast.alias(name, str()) if name in CONSTRUCTORS:
+                yield None
+            case ast.Assign(_, value) | ast.AnnAssign(_, _, value) if is_constructor(value):
+                yield None
+    # The name of a parameter anywhere else: what it gets is not to be seen from here.
+    rest = {id(part) for key in seen for part in ast.walk(key)} | documentation(tree)
+    if any(isinstance(n, ast.expr) and is_named(n) and id(n) not in rest for n in ast.walk(tree)):
+        yield None
 
 
-def is_named(key: ast.expr | None) -> bool:
+def of_constructor(
+    called: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword]
+) -> Iterator[ast.expr | None]:
+    if is_constructor(called):
+        place = CONSTRUCTORS[called.id if isinstance(called, ast.Name) else name_of(called)]
+        yield from arguments[place : place + 1]
+        unpacked = [each for each in arguments[:place] if isinstance(each, ast.Starred)]
+        if unpacked or any(k.arg is None for k in keywords):
+            yield None
+    elif name_of(called) != "isinstance":
+        handed_on = [*arguments, *(k.value for k in keywords)]
+        yield from (None for each in handed_on if is_constructor(each))
+
+
+def is_constructor(node: ast.expr | None) -> bool:
+    return name_of(node) in CONSTRUCTORS
+
+
+def name_of(node: ast.expr | None) -> str:
+    match node:
+        case ast.Name(name) | ast.Attribute(_, name):
+            return name
+    return ""
+
+
+def documentation(tree: ast.AST) -> set[int]:
+    """Texts that stand by themselves."""
+    statements = (n.value for n in ast.walk(tree) if isinstance(n, ast.Expr))
+    return {id(each) for each in statements if isinstance(each, ast.Constant)}
+
+
+def is_named(key: ast.expr) -> bool:
     """Whether a key is the name of a parameter that takes an expression, or ends as one."""
     match key:
         case ast.Constant(str(name)):
@@ -73,8 +117,9 @@ def texts(node: ast.expr, tree: ast.AST, constants: Mapping[str, object]) -> Ite
         case ast.IfExp(_, chosen, other):
             yield from texts(chosen, tree, constants)
             yield from texts(other, tree, constants)
-        case ast.Subscript(ast.Name() as whole):
+        case ast.Subscript(ast.Name(name) as whole):
             yield from texts(whole, tree, constants)
+            yield from (None for _ in added_to(name, tree))
         case ast.Name(name):
             values = list(bound_in_functions(name, tree))
             for value in values:
@@ -82,7 +127,7 @@ def texts(node: ast.expr, tree: ast.AST, constants: Mapping[str, object]) -> Ite
             if not values:
                 yield from made_at_import(constants.get(name))
         # Of a Condition or an Update, whose constructors are looked at themselves.
-        case ast.Attribute(ast.Name("condition" | "action"), "expression"):
+        case ast.Attribute(ast.Name("condition" | "action"), "expression") if OWN in constants:
             return
         case _:
             yield None
@@ -101,27 +146,68 @@ def made_at_import(value: object) -> Iterator[str | None]:
 
 
 def bound_in_functions(name: str, tree: ast.AST) -> Iterator[ast.expr | None]:
-    """What functions bind a name to; None where that is an argument or is added to."""
+    """What functions bind a name to; None where that is not to be seen: an argument, what is
+    added to, a part of something, the variable of a loop."""
+    for node in in_functions(tree):
+        match node:
+            case ast.arg(found) if found == name:
+                yield None
+            case ast.Assign([ast.Name(found)], value) if found == name:
+                yield value
+            case ast.AnnAssign(ast.Name(found), _, value) if found == name and value:
+                yield value
+    plain = {id(target) for node in ast.walk(tree) for target in plain_targets(node)}
+    for node in in_functions(tree):
+        match node:
+            case ast.Name(found, ast.Store()) if found == name and id(node) not in plain:
+                yield None
+            case ast.MatchAs(name=bound) | ast.MatchStar(name=bound) if bound == name:
+                yield None
+
+
+def plain_targets(node: ast.AST) -> list[ast.expr]:
+    match node:
+        case ast.Assign([ast.Name() as target]) | ast.AnnAssign(ast.Name() as target):
+            return [target]
+    return []
+
+
+def added_to(name: str, tree: ast.AST) -> Iterator[ast.AST]:
+    """Where functions change what a name stands for."""
+    for node in in_functions(tree):
+        match node:
+            case ast.Subscript(ast.Name(found), _, ast.Store()) if found == name:
+                yield node
+            case ast.Call(ast.Attribute(ast.Name(found), "setdefault" | "update")) if found == name:
+                yield node
+            case ast.AugAssign(ast.Name(found)) if found == name:
+                yield node
+
+
+def in_functions(tree: ast.AST) -> Iterator[ast.AST]:
     functions = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
     for function in (n for n in ast.walk(tree) if isinstance(n, functions)):
-        for node in ast.walk(function):
-            match node:
-                case ast.arg(found) | ast.AugAssign(ast.Name(found)) if found == name:
-                    yield None
-                case ast.Assign([ast.Name(found)], value) if found == name:
-                    yield value
-                case ast.AnnAssign(ast.Name(found), _, value) if found == name and value:
-                    yield value
+        yield from ast.walk(function)
 
 
 def expressions(source: str, constants: Mapping[str, object]) -> list[str | None]:
     tree = ast.parse(source)
-    return [text for node in handed_over(tree) for text in texts(node, tree, constants)]
+    return [
+        text
+        for node in handed_over(tree)
+        for text in (texts(node, tree, constants) if node else [None])
+    ]
 
 
 def expressions_of(path: Path) -> list[str | None]:
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    return expressions(path.read_text(), vars(import_module(name.removesuffix(".__init__"))))
+    constants = vars(import_module(name.removesuffix(".__init__")))
+    is_own = path == ROOT / "datasources" / "writes.py"
+    return expressions(path.read_text(), constants if is_own else without(OWN, constants))
+
+
+def without(name: str, constants: Mapping[str, object]) -> dict[str, object]:
+    return {each: value for each, value in constants.items() if each != name}
 
 
 def put_into_text(tree: ast.AST) -> list[str]:
@@ -184,10 +270,60 @@ def test_the_expressions_of_the_shop_are_found() -> None:
         'x[f"{kind}Expression"] = given',
         'x["Filter" + "Expression"] = given',
         'query(**{"FilterExpression": given})',
+        'x["ProjectionExpression"] = ", ".join(names)',
+        "client.update_item(UpdateExpression='SET #a = :a' if x else f'{given}')",
+        # Constructors by another name, or with what cannot be counted.
+        "writes.Condition(given)",
+        "from datasources.writes import Condition as C",
+        "C = Condition",
+        "partial(Condition, given)",
+        "list(map(Condition, given))",
+        "make(kind=Update)",
+        "Update(*given)",
+        "Condition(**given)",
+        "replace(update, expression=given)",
+        # The name of a parameter where nobody looks for one.
+        'x["FilterExpression"] += " AND #b = :b"',
+        'x["FilterExpression"]: str = given',
+        'y = x["FilterExpression"] = given',
+        'x["FilterExpression"], y = given',
+        'x.update([("FilterExpression", given)])',
+        'setitem(x, "FilterExpression", given)',
+        'KEY = "FilterExpression"\nx[KEY] = given',
+        'x["%sExpression" % kind] = given',
+        'x["{}Expression".format(kind)] = given',
+        # What is no longer what it was when the module was made.
+        "def f():\n  global CONSTANT\n  CONSTANT = given\n  Condition(CONSTANT)",
+        "def f():\n  for CONSTANT in given:\n    Condition(CONSTANT)",
+        "def f():\n  CONSTANT, x = given\n  Condition(CONSTANT)",
+        "def f():\n  if CONSTANT := given:\n    Condition(CONSTANT)",
+        "def f():\n  with given as CONSTANT:\n    Condition(CONSTANT)",
+        "def f():\n  match given:\n    case CONSTANT:\n      Condition(CONSTANT)",
+        'def f():\n  SHAPES["x"] = given\n  Condition(SHAPES["x"])',
+        "def f():\n  SHAPES.update(given)\n  Condition(SHAPES[1])",
+        "def f(condition):\n  query(FilterExpression=condition.expression)",
     ],
 )
 def test_an_expression_that_is_put_together_is_noticed(source: str) -> None:
-    assert None in expressions(source, {"CONSTANT": "#a = :a"})
+    assert None in expressions(source, {"CONSTANT": "#a = :a", "SHAPES": {"x": "#a = :a"}})
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('query(FilterExpression="#a = :a")', ["#a = :a"]),
+        ('x["FilterExpression"] = CONSTANT', ["#a = :a"]),
+        ('Update(key, SHAPES[kind], {}, {}, Condition("#b = :b"))', ["#a = :a", "#b = :b"]),
+        ('def f():\n  text = "#b = :b"\n  Condition(text)', ["#b = :b"]),
+        ("def f(action):\n  return isinstance(action, Update)", []),
+        ('def f():\n  "Fills an Expression"', []),
+    ],
+)
+def test_an_expression_that_is_a_constant_is_found_and_no_fault(
+    source: str, found: list[str]
+) -> None:
+    constants = {"CONSTANT": "#a = :a", "SHAPES": {"x": "#a = :a"}}
+    assert sorted(map(str, expressions(source, constants))) == found
 
 
 @pytest.mark.parametrize("text", ["version = :read", "#a = 'x'", "#a = 1", "DROP TABLE"])

@@ -45,7 +45,8 @@ export async function explainedFetch(url: RequestInfo | URL, init: RequestInit):
   const response = await fetch(url, { ...init, headers });
   const body = await response.clone().json().catch(() => undefined);
   const { explain, ...extensions } = body?.extensions ?? {};
-  change({ last: explain ?? null });
+  // What did not run has no data, and nothing to explain.
+  change({ last: explain ?? (body && 'data' in body ? null : undefined) });
   if (!explain) return response;
   return new Response(JSON.stringify({ ...body, extensions }), {
     status: response.status,
