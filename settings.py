@@ -295,6 +295,14 @@ class Settings(BaseSettings):
             return value
         raise ValueError("should be embedded, aws or an http(s) URL")
 
+    @field_validator("jwks_url", "sink_endpoint", "dead_letter_queue")
+    @classmethod
+    def _without_names(cls, value: str | None) -> str | None:
+        # Errors quote the URL, and AWS has other ways to sign in.
+        if value and "@" in urlsplit(value).netloc:
+            raise ValueError("should hold no name and no password")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _known_broker(cls, value: SecretStr | None) -> SecretStr | None:

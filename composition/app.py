@@ -13,11 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from composition.identity import cursor_keys, token_verifier
 from composition.live import Feed
 from composition.store import now
+from composition.watch import Parts
 from datasources.breaker import Breaker
 from datasources.calls import Observer, Observers
 from datasources.client import unreachable
@@ -144,7 +145,7 @@ def compose(
         admission=admission,
         explains=settings.is_embedded,
     )
-    _watch(registry, sockets, streams, live, admission)
+    registry.register(Parts(sockets, streams, live, admission, seats, throttle, shop.guard))
     stopping = asyncio.Event()
 
     async def missing() -> str | None:
@@ -240,31 +241,3 @@ def open_throttle(settings: Settings, redis: Redis | None) -> Throttle | None:
 
 def new_request_id() -> str:
     return os.urandom(16).hex()
-
-
-def _watch(
-    registry: CollectorRegistry,
-    sockets: SocketEndpoint,
-    streams: EventStreams,
-    live: Live,
-    admission: Admission,
-) -> None:
-    for name, meaning, count in (
-        ("websockets", "Websockets that are open.", lambda: len(sockets.sockets)),
-        (
-            "event_streams",
-            "Answers in server-sent events that are open.",
-            lambda: len(streams.streams),
-        ),
-        (
-            "subscription_groups",
-            "Different answers that an event can come to.",
-            lambda: live.groups,
-        ),
-        ("waiting_events", "Events that wait for subscribers to take them.", lambda: live.waiting),
-        ("tasks", "Tasks of the event loop.", lambda: len(asyncio.all_tasks())),
-        ("operations", "Operations that run.", lambda: admission.running),
-        ("operations_limit", "Operations that may run at once.", lambda: admission.limit),
-        ("operations_refused", "Operations there was no place for.", lambda: admission.refused),
-    ):
-        Gauge(f"cartograph_{name}", meaning, registry=registry).set_function(count)

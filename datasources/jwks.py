@@ -115,8 +115,10 @@ async def download(session: aiohttp.ClientSession, url: str, within: float = 5.0
             return bytes(body)
     except TimeoutError:
         raise ServiceUnavailable(f"the provider did not answer in {within:g} s") from None
-    except aiohttp.ClientError as error:
+    except aiohttp.ClientConnectorError as error:
         raise ServiceUnavailable(f"{type(error).__name__}: {error}") from None
+    except aiohttp.ClientError as error:  # whose text may be the URL, with a key in its query
+        raise ServiceUnavailable(type(error).__name__) from None
 
 
 def _usable_keys(document: bytes) -> list[jwt.PyJWK]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from math import ceil
@@ -32,7 +32,7 @@ from schema.errors import INTERNAL, refusal, told
 from schema.explorer import Explorer
 from schema.headers import JSON, Answer, request_id_of, stamp
 from schema.operation import Executor, Operation, Refused
-from schema.running import Admitted, Authenticate, admit, answer, extensions_of
+from schema.running import Admitted, Authenticate, admit, answer, extensions_of, failed
 from schema.seats import NoSeat
 from schema.sse import EVENTS, EventStreams
 from schema.throttle import RateLimited, Throttle
@@ -105,11 +105,11 @@ class GraphQLEndpoint:
             media = JSON if wanted == EVENTS else wanted  # of what is no GraphQL request
             response = await self._answer(request, wanted, request_id, arrived)
         except BadRequest as bad:
-            self._turned_away(str((bad.error.extensions or {})["code"]))
+            self._count(str((bad.error.extensions or {})["code"]))
             body = {"errors": told([bad.error], request_id)}
             response = _response(body, bad.status, media, bad.headers)
         except Exception as error:
-            self._turned_away(INTERNAL)
+            self._count(INTERNAL)
             defect = GraphQLError(str(error), original_error=error)
             response = _response({"errors": told([defect], request_id)}, 500, media)
         stamp(response, request.scope, request_id)
@@ -155,9 +155,10 @@ class GraphQLEndpoint:
             preparing = partial(prepare, document)
             operation, charge = await admit(self.throttle, caller, address, preparing)
         except Refused as refused:
+            errors = failed(self.executor, refused, request_id)
             if self.streams and media == EVENTS:
-                return self.streams.refuse(refused, request_id)
-            return _refused(refused, media, request_id)
+                return self.streams.refuse(refused, errors)
+            return _refused(refused, errors, media)
         explain = _wants_explanation(request) and (self.explains or principal.is_staff)
         admitted = Admitted(operation, principal, request_id, arrived, charge, explain)
         if self.streams and media == EVENTS:
@@ -198,9 +199,9 @@ class GraphQLEndpoint:
             raise BadRequest(400, "The body broke off.") from None
         return bytes(body)
 
-    def _turned_away(self, code: str) -> None:
+    def _count(self, *codes: str) -> None:
         if watcher := watcher_of(self.executor):
-            watcher.turned_away(code)
+            watcher.refused(*codes)
 
 
 def _wants_page(request: Request) -> bool:
@@ -307,8 +308,8 @@ def _open(streams: EventStreams, admitted: Admitted, caller: Caller) -> Response
         raise BadRequest(status, f"{full.message}.", code, again, retryable=True) from None
 
 
-def _refused(refused: Refused, media: str, request_id: str) -> Response:
-    body = {"errors": told(refused.errors, request_id), **extensions_of(refused)}
+def _refused(refused: Refused, errors: Sequence[dict[str, Any]], media: str) -> Response:
+    body = {"errors": errors, **extensions_of(refused)}
     if isinstance(refused, RateLimited):
         again = {"retry-after": str(ceil(refused.retry_after))}
         return _response(body, 429, media, again)

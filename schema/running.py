@@ -181,11 +181,17 @@ async def deliver(results: Results, send: Callable[[bytes], Awaitable[None]]) ->
         await results.aclose()
 
 
-def errors_of(error: Exception) -> Sequence[GraphQLError]:
-    """The errors that an exception stands for: a refusal's own, or the one of a defect."""
+def failed(executor: Executor, error: Exception, request_id: str) -> list[dict[str, Any]]:
+    """The errors that an exception stands for, a refusal's own or the one of a defect, as they go
+    to the client. They are counted."""
     if isinstance(error, Refused):
-        return error.errors
-    return [GraphQLError(str(error), original_error=error)]
+        errors: Sequence[GraphQLError] = error.errors
+    else:
+        errors = [GraphQLError(str(error), original_error=error)]
+    shown = told(errors, request_id)
+    if watcher := watcher_of(executor):
+        watcher.refused(*(each["extensions"]["code"] for each in shown))
+    return shown
 
 
 async def spread_out(

@@ -30,15 +30,19 @@ class NoSeat(Exception):
 
 @dataclass(slots=True)
 class Seats:
-    """Those of one process."""
+    """Those of one process. How often there was none to be had is counted: for anybody, and for
+    one caller."""
 
     limits: SeatLimits = field(default_factory=SeatLimits)
     taken: int = field(default=0, init=False)
+    refused: int = field(default=0, init=False, compare=False)
+    refused_to_one: int = field(default=0, init=False, compare=False)
     _of: Counter[Caller] = field(default_factory=Counter, init=False)
 
     def take(self, caller: Caller) -> Seat:
         """A seat, to be left by whoever took it. Raises NoSeat."""
         if self.taken >= self.limits.all:
+            self.refused += 1
             raise NoSeat("Too many connections are open here: try again later", for_all=True)
         self.count(caller)
         self.taken += 1
@@ -48,6 +52,7 @@ class Seats:
         """For a seat: raises NoSeat where the caller has as many as it may."""
         tenant, _ = caller
         if self._of[caller] >= (self.limits.principal if tenant else self.limits.address):
+            self.refused_to_one += 1
             whose = "by this caller" if tenant else "from this address"
             raise NoSeat(f"Too many connections are open {whose}: close some", for_all=False)
         self._of[caller] += 1

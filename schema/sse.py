@@ -11,9 +11,10 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
-from graphql import GraphQLError, OperationType
+from graphql import OperationType
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -28,8 +29,8 @@ from schema.running import (
     Source,
     answer,
     deliver,
-    errors_of,
     extensions_of,
+    failed,
     placed,
     spread_out,
 )
@@ -65,9 +66,9 @@ class EventStreams:
         """To be sent at once: it has a seat. Raises NoSeat."""
         return EventStream(self, admitted, self.seats.take(caller))
 
-    def refuse(self, refused: Refused, request_id: str) -> Response:
+    def refuse(self, refused: Refused, errors: Sequence[dict[str, Any]]) -> Response:
         """The answer to what cannot run: the protocol has errors as an event as well."""
-        body = {"errors": told(refused.errors, request_id), **extensions_of(refused)}
+        body = {"errors": errors, **extensions_of(refused)}
         return Answer(_event(orjson.dumps(body)) + _COMPLETE, 200, EVENTS, _UNBUFFERED)
 
     async def drain(self, spread: float = 20.0) -> None:
@@ -131,7 +132,7 @@ class EventStream(Response):
         while True:
             left = self._seconds_left()
             if left <= 0:
-                return self._errors([_EXPIRED])
+                return _errors(told([_EXPIRED], self._admitted.request_id))
             done, _ = await asyncio.wait(
                 {work, *watchers},
                 timeout=min(left, self._streams.heartbeat),
@@ -152,7 +153,8 @@ class EventStream(Response):
             else:
                 await send(_body(await self._answer()))
         except Exception as error:
-            await send(_body(self._errors(errors_of(error))))
+            errors = failed(self._streams.executor, error, self._admitted.request_id)
+            await send(_body(_errors(errors)))
 
     async def _answer(self) -> bytes:
         streams, admitted = self._streams, self._admitted
@@ -165,8 +167,9 @@ class EventStream(Response):
         results = await self._streams.live.subscribe(operation, principal, request_id)
         await deliver(results, lambda result: send(_body(_event(result))))
 
-    def _errors(self, errors: Sequence[GraphQLError]) -> bytes:
-        return _event(orjson.dumps({"errors": told(errors, self._admitted.request_id)}))
+
+def _errors(errors: Sequence[dict[str, Any]]) -> bytes:
+    return _event(orjson.dumps({"errors": errors}))
 
 
 def _event(payload: bytes) -> bytes:

@@ -8,6 +8,7 @@ take to be read which are new to the service.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor
@@ -85,7 +86,8 @@ def points_of(meter: Meter) -> int:
 
 class Throttle:
     """`emails` counts uses of the fields of EMAIL_FIELDS. `preparing` counts seconds of `clock`,
-    for each process by itself; None: nobody counts them."""
+    for each process by itself; None: nobody counts them. `refused` counts refusals, by what there
+    was too much of."""
 
     def __init__(
         self,
@@ -98,6 +100,7 @@ class Throttle:
         self._emails = emails
         self._preparing = preparing
         self._clock = clock
+        self.refused = Counter({"cost": 0, "emails": 0, "preparing": 0})
         self._email_uses: dict[int, tuple[OperationDefinitionNode, int]] = {}
 
     def prepare(self, caller: Caller, prepare: Callable[[], T]) -> T:
@@ -107,6 +110,7 @@ class Throttle:
             return prepare()
         left = self._preparing.left(caller)
         if left <= 0:
+            self.refused["preparing"] += 1
             wait = (_KNOWN - left) / self._preparing.rate.restore
             raise RateLimited(
                 "Too many of the documents sent were not seen here before: "
@@ -128,6 +132,7 @@ class Throttle:
         points = min(operation.requested or 1, cost.rate.capacity)
         left = await cost.take(caller, points)
         if left <= -ROUNDING:
+            self.refused["cost"] += 1
             raise _too_costly(operation.requested, points, left, cost.rate)
         known = self._email_uses.get(id(operation.definition))
         if known is None or known[1]:
@@ -147,6 +152,7 @@ class Throttle:
         for each in dict.fromkeys((caller, address)):
             left = await emails.take(each, points)
             if left <= -ROUNDING:
+                self.refused["emails"] += 1
                 raise RateLimited(
                     "Too many email addresses were given or asked for: wait a moment.",
                     -left / emails.rate.restore,

@@ -7,18 +7,16 @@ A line holds what is listed here and nothing else: no variables, nobody's ID, no
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from time import monotonic
 from typing import Any
 
-from graphql import GraphQLError
-
 from resolvers.context import Context
 from schema.errors import INTERNAL
 from schema.metrics import RequestMetrics
-from schema.operation import Executor, Operation, Refused
+from schema.operation import Executor, Operation
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +61,10 @@ class Watcher:
         ):
             self._write(operation, context, codes, took)
 
-    def refused(self, errors: Sequence[GraphQLError]) -> None:
-        """A document could not be run."""
-        self.metrics.refused([str((error.extensions or {}).get("code")) for error in errors])
-
-    def turned_away(self, code: str) -> None:
-        """A request was none that could be run, or none that may be."""
-        self.metrics.refused([code])
+    def refused(self, *codes: str) -> None:
+        """A request was none that could be run, or none that may be, or a subscription ended for
+        such reasons."""
+        self.metrics.refused(codes)
 
     def _may_write(self) -> bool:
         now = self.clock()
@@ -108,20 +103,11 @@ class Watcher:
 
 
 class WatchedExecutor(Executor):
-    """An executor whose refusals are counted as well."""
+    """An executor whose answers and refusals are counted."""
 
     def __init__(self, *given: Any, watcher: Watcher, **named: Any) -> None:
         super().__init__(*given, **named)
         self.watcher = watcher
-
-    def prepare(
-        self, query: str, operation_name: str | None, variables: Mapping[str, Any]
-    ) -> Operation:
-        try:
-            return super().prepare(query, operation_name, variables)
-        except Refused as refused:
-            self.watcher.refused(refused.errors)
-            raise
 
 
 def watcher_of(executor: Executor) -> Watcher | None:

@@ -24,7 +24,7 @@ from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
 from schema import messages
 from schema.callers import Caller, caller_of
-from schema.errors import refusal, told
+from schema.errors import refusal
 from schema.messages import CloseCode, Closing, Complete, Init, Ping, Pong, Subscribe
 from schema.operation import Refused
 from schema.running import (
@@ -32,7 +32,7 @@ from schema.running import (
     admit,
     answer,
     deliver,
-    errors_of,
+    failed,
     placed,
 )
 from schema.seats import NoSeat, Seat
@@ -163,7 +163,8 @@ class Socket:
             self._check_room()
             admitted = await self._admit(message, self._principal, request_id)
         except Exception as error:
-            await self._send(messages.error(message.id, told(errors_of(error), request_id)))
+            errors = failed(self._endpoint.executor, error, request_id)
+            await self._send(messages.error(message.id, errors))
             return
         kind = admitted.operation.kind
         task = self._spawn(self._run(message.id, admitted), kind.value)
@@ -202,7 +203,7 @@ class Socket:
             else:
                 await self._answer(name, admitted)
         except Exception as error:
-            errors = told(errors_of(error), admitted.request_id)
+            errors = failed(self._endpoint.executor, error, admitted.request_id)
             await self._tell(name, messages.error(name, errors))
         finally:
             if task := asyncio.current_task():

@@ -39,6 +39,10 @@ class Processor:
 
     async def deliver(self, shard: str, records: Sequence[Record]) -> None:
         """Returns when the effects of all are there, or given up as dead letters."""
+        with self.metrics.in_hand(len(records)):
+            await self._deliver(shard, records)
+
+    async def _deliver(self, shard: str, records: Sequence[Record]) -> None:
         read = [(record, await self._read(shard, record)) for record in records]
         changes = [(record, change) for record, change in read if change is not None]
         for _, change in changes:

@@ -212,7 +212,7 @@ class Reader:
                 if fresh := delivered.missing(records):
                     if not lease.held:
                         raise LeaseLost(shard)
-                    self.metrics.lag(shard, self._age(records[-1]))
+                    self.metrics.lag(shard, self._age(fresh[0]))
                     await self.deliver(shard, fresh)
                     delivered.add(fresh)
                 at = _furthest(at, records)

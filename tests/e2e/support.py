@@ -74,7 +74,7 @@ def one_line(result: subprocess.CompletedProcess[str], exit_code: int = 2) -> st
 
 @dataclass
 class Service:
-    """A running service; `said` grows with what it writes to stderr."""
+    """A running service; `said` grows with what it writes."""
 
     url: str
     environment: dict[str, str]
@@ -144,7 +144,7 @@ def processing(
     environment: dict[str, str], *arguments: str, said: list[str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """A processor that follows the table; ended afterwards as a service is. `said` grows with
-    what it writes to stderr."""
+    what it writes."""
     heard = [] if said is None else said
     with _running(("process", *arguments), environment, " Following ", heard) as (process, _line):
         yield process
@@ -155,20 +155,20 @@ def _running(
     arguments: tuple[str, ...], environment: dict[str, str], sign: str, said: list[str]
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A command that goes on, and the line by which it says that it does; `said` grows with what
-    it writes to stderr."""
+    it writes, to stdout too."""
     process = subprocess.Popen(  # noqa: S603 the command is ours
         command(*arguments),
         cwd=ROOT,
         env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     told = threading.Event()  # the sign, or that there will be none
 
     def listen() -> None:
-        assert process.stderr
-        for line in process.stderr:
+        assert process.stdout
+        for line in process.stdout:
             said.append(line)
             if sign in line:
                 told.set()

@@ -112,6 +112,21 @@ def test_the_dashboard_shows_every_metric_and_none_that_is_not_there(watched: Wa
     assert [f.name for f in ours if shown.isdisjoint(names(f.name, f.type))] == []
 
 
+def test_the_dashboard_adds_up_what_several_workers_tell() -> None:
+    """Each has samples of its own, by a label `worker`: a graph that shows them as they are would
+    show one of them."""
+    dashboard = json.loads((ROOT / "infra" / "grafana.json").read_text(encoding="utf-8"))
+    shown = [query["expr"] for panel in dashboard["panels"] for query in panel.get("targets", ())]
+    ours = [query for query in shown if "cartograph_" in query]
+    added_up = re.compile(r"(histogram_quantile\([\d.]+, )?(sum|max)( by \([a-z, ]+\))? ?\(")
+
+    assert len(ours) > 20
+    assert [query for query in ours if not added_up.match(query)] == []
+    # How far behind the furthest is, and whether any breaker is open, is no sum.
+    worst = {name for query in ours for name in re.findall(r"^max\((\w+)", query)}
+    assert worst == {"cartograph_breaker_state", "cartograph_stream_lag_seconds"}
+
+
 @pytest.mark.parametrize("is_staff", [True, False])
 def test_outside_the_embedded_store_explanations_are_for_staff(
     watched: Watched, is_staff: bool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import json
 import logging
@@ -174,6 +176,27 @@ def test_what_nobody_catches_is_told_without_its_text(lines: Lines) -> None:
     thread.start()
     thread.join()
     assert [(line["level"], line["error"]) for line in lines()] == [("critical", "ValueError")] * 2
+
+
+def test_an_exception_that_nobody_asks_for_is_told_without_its_text(lines: Lines) -> None:
+    async def fail(what: str) -> None:
+        raise ValueError(what)
+
+    async def forget() -> None:
+        # Its repr, in debug mode, has the call that made it.
+        task = asyncio.create_task(fail(SECRET), name=SECRET)
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        asyncio.get_running_loop().call_exception_handler({"message": SECRET, SECRET: SECRET})
+
+    asyncio.run(forget(), debug=True)
+    found = [line for line in lines() if line["level"] == "error"]
+    assert [(line["logger"], line.get("error")) for line in found] == [
+        ("asyncio", "ValueError"),
+        ("asyncio", None),
+    ]
+    assert SECRET not in str(lines())
 
 
 def test_warnings_are_lines_as_well(lines: Lines) -> None:

@@ -68,3 +68,15 @@ def test_a_seat_may_stay_where_it_is(seats: Seats) -> None:
         seat.belong_to(ADDRESS)
 
     refused(seats, ADDRESS)
+
+
+def test_how_often_there_was_none_is_counted(seats: Seats) -> None:
+    for _ in range(2):
+        seats.take(USER)
+    refused(seats, USER)
+    for number in range(2):
+        seats.take(("default", str(number)))
+    for _ in range(2):
+        refused(seats, USER)
+
+    assert (seats.refused, seats.refused_to_one) == (2, 1)

@@ -266,3 +266,28 @@ def test_nobody_need_count_the_time(world: World) -> None:
         return "ready"
 
     assert [throttle.prepare(ME, slowly) for _ in range(3)] == ["ready"] * 3
+
+
+async def test_refusals_are_counted_by_what_there_was_too_much_of(world: World) -> None:
+    assert world.throttle.refused == {"cost": 0, "emails": 0, "preparing": 0}
+    await refused_by(world, thing(60), 2)
+    await refused_by(world, operation(SIGN_UP), 4, caller=("default", "another"))
+    world.throttle.prepare(ME, lambda: spend(world, 6))
+    for _ in range(2):
+        with pytest.raises(RateLimited):
+            world.throttle.prepare(ME, lambda: None)
+
+    assert world.throttle.refused == {"cost": 1, "emails": 1, "preparing": 2}
+
+
+async def refused_by(
+    world: World, asked: Operation, times: int, caller: tuple[str, str] = ME
+) -> None:
+    """Asks so often, and is refused at the last."""
+    for _ in range(times - 1):
+        await world.throttle.admit(caller, ADDRESS, asked)
+    await refused(world, asked, caller)
+
+
+def spend(world: World, seconds: float) -> None:
+    world.seconds += seconds

@@ -14,6 +14,7 @@ from resolvers.principal import Principal
 from schema.limits import Limits
 from schema.metrics import RequestMetrics
 from schema.operation import Operation, Refused
+from schema.running import failed
 from schema.watching import Lines, WatchedExecutor, Watcher
 from tests.support.endpoint import SCHEMA
 
@@ -88,18 +89,21 @@ def test_when_all_fail_some_have_a_line_and_the_next_says_how_many_had_none(
     assert vars(caplog.records[-1])["skipped"] == 980
 
 
-def test_a_document_that_is_refused_is_counted(metrics: RequestMetrics) -> None:
+def test_what_is_refused_is_counted(metrics: RequestMetrics) -> None:
     executor = WatchedExecutor(
         SCHEMA, limits=Limits(), introspection=False, watcher=Watcher(metrics)
     )
     for query in ("{ nonsense }", "{"):
-        with pytest.raises(Refused):
+        with pytest.raises(Refused) as refused:
             executor.prepare(query, None, {})
-    executor.watcher.turned_away("UNAUTHENTICATED")
+        failed(executor, refused.value, "r-1")
+    failed(executor, RuntimeError("swordfish"), "r-1")
+    executor.watcher.refused("UNAUTHENTICATED")
 
     (_, errors) = metrics.collect()
     assert {sample.labels["code"]: sample.value for sample in errors.samples} == {
         "GRAPHQL_VALIDATION_FAILED": 1,
         "GRAPHQL_PARSE_FAILED": 1,
+        "INTERNAL_SERVER_ERROR": 1,
         "UNAUTHENTICATED": 1,
     }

@@ -40,7 +40,7 @@ class Following:
 
     def __post_init__(self) -> None:
         self.stream = ScriptedStream(self.time, self.shards)
-        self.metrics = StreamMetrics(self.registry)
+        self.metrics = StreamMetrics(self.registry, lambda: self.time.now)
 
     async def saved(self) -> dict[str, Position]:
         """How far each shard is, as a new process would see it."""

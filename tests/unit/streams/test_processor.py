@@ -229,3 +229,23 @@ async def test_one_partition_does_not_wait_for_another() -> None:
     await shop.deliver(record(1, new=user(1)), record(2, new=user(2)), record(3, new=user(1)))
     assert shop.note.tried.index("event-2") < TRIES
     assert shop.note.tried[-1] == "event-3"
+
+
+async def test_what_is_in_hand_is_counted_until_it_is_done_or_given_up() -> None:
+    seen = list[float | None]()
+
+    def in_hand() -> float | None:
+        return shop.registry.get_sample_value("cartograph_records_in_hand")
+
+    class Count(Note):
+        async def react(self, change: Change) -> None:
+            seen.append(in_hand())
+
+    shop = Shop(note=Count())
+    await shop.deliver(record(1, new=user(1)), record(2, new=user(2)))
+    shop.refusals = [StoreError("for ever")]
+    with pytest.raises(StoreError):
+        await shop.deliver(record(3, new=user(3)))
+
+    assert seen == [2, 2]
+    assert in_hand() == 0

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from streams.leases import LEASE, Position
 from streams.reader import IDLE, SOONEST, StreamReplaced
 from tests.unit.streams.following import Following, ticking
 from tests.unit.streams.scripted import (
+    NOW,
     ScriptedShard,
     records,
 )
@@ -229,6 +231,33 @@ async def test_the_lag_is_that_of_the_shard_that_is_furthest_behind() -> None:
     assert following.number("stream_lag_seconds") == 9
     following.metrics.forget("one")
     assert following.number("stream_lag_seconds") == 0
+
+
+async def test_the_lag_grows_while_a_record_waits_and_while_nobody_answers() -> None:
+    following = Following({})
+    following.metrics.lag("one", 9)
+    following.time.now += 60
+    assert following.number("stream_lag_seconds") == 69
+    following.metrics.lag("one", 0)
+    following.time.now += 5
+    assert following.number("stream_lag_seconds") == 0
+    following.time.now += 55
+    assert following.number("stream_lag_seconds") == 60
+
+
+async def test_the_lag_is_the_age_of_the_first_record_that_is_not_done_with() -> None:
+    lags: list[float] = []
+
+    class Measured(Following):
+        async def deliver(self, shard: str, page: Sequence[Record]) -> None:
+            lags.append(self.number("stream_lag_seconds"))
+            await super().deliver(shard, page)
+
+    made = records(range(3))
+    for age, record in zip((30, 20, 10), made, strict=True):
+        record["dynamodb"]["ApproximateCreationDateTime"] = NOW - timedelta(seconds=age)
+    await Measured({"one": ScriptedShard(made)}).until_delivered(3)
+    assert lags == [30]
 
 
 async def test_a_stream_that_is_gone_is_told_by_name() -> None:
