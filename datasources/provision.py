@@ -1,7 +1,7 @@
 """The tables of `infra/template.yaml`: creates what is missing, checks what is there.
 
-Whatever environment the template is deployed to, the tables made from here are those of `dev`.
-Nothing that exists is altered but for what leaves every row as it is: expiry and
+Whatever parameters the template is deployed with, the tables made from here are those of its
+defaults. Nothing that exists is altered but for what leaves every row as it is: expiry and
 point-in-time recovery are switched on.
 """
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
         WaiterConfigTypeDef,
     )
 
-# CloudFormation's parameters, as for a deployment to `dev`.
-PARAMETERS = {"Project": "cartograph", "Environment": "dev"}
+# Values of the template's parameters that stand in for its defaults.
+PARAMETERS: dict[str, Any] = {}
 NO_VALUE = {"Ref": "AWS::NoValue"}
 SECONDS_TO_ACTIVE = 300
 SECONDS_TO_RECOVERY = 60
@@ -132,51 +132,51 @@ def read_template(template: Path, table: str) -> tuple[TableDefinition, TableDef
     """The main table, named `table`, and the system table, named `table`-system."""
     text = template.read_text(encoding="utf-8")
     document = yaml.load(text, Loader=_Loader)  # noqa: S506 it is a SafeLoader
-    conditions = document.get("Conditions", {})
+    declared = document.get("Parameters", {}).items()
+    defaults = {name: one["Default"] for name, one in declared if "Default" in one}
+    scope = {**document, "Parameters": defaults | PARAMETERS}
 
     def definition(resource: str, name: str) -> TableDefinition:
-        properties = _evaluate(document["Resources"][resource]["Properties"], conditions)
-        return _defined(name, properties)
+        return _defined(name, _evaluate(document["Resources"][resource]["Properties"], scope))
 
     return definition("MainTable", table), definition("SystemTable", f"{table}-system")
 
 
-def _evaluate(node: Any, conditions: dict[str, Any]) -> Any:
-    """The node with parameters and conditions put in; other functions stay as they are."""
+def _evaluate(node: Any, scope: dict[str, Any]) -> Any:
+    """The node with the scope's parameters and conditions put in; other functions stay."""
     if isinstance(node, list):
-        return [_evaluate(each, conditions) for each in node]
+        return [v for each in node if (v := _evaluate(each, scope)) != NO_VALUE]
     if not isinstance(node, dict):
         return node
     match node:
-        case {"Ref": name} if name in PARAMETERS:
-            return PARAMETERS[name]
+        case {"Ref": name} if name in scope["Parameters"]:
+            return scope["Parameters"][name]
         case {"Condition": name, **rest} if not rest:
-            return _evaluate(conditions[name], conditions)
+            return _evaluate(scope["Conditions"][name], scope)
         case {"Fn::If": [name, yes, no]}:
-            holds = _evaluate(conditions[name], conditions)
-            return _evaluate(yes if holds else no, conditions)
+            return _evaluate(yes if _evaluate(scope["Conditions"][name], scope) else no, scope)
         case {"Fn::Equals": [left, right]}:
-            return _evaluate(left, conditions) == _evaluate(right, conditions)
+            return _evaluate(left, scope) == _evaluate(right, scope)
         case {"Fn::Not": [condition]}:
-            return not _evaluate(condition, conditions)
+            return not _evaluate(condition, scope)
         case {"Fn::And": list(several)}:
-            return all(_evaluate(each, conditions) for each in several)
+            return all(_evaluate(each, scope) for each in several)
         case {"Fn::Or": list(several)}:
-            return any(_evaluate(each, conditions) for each in several)
-    values = {key: _evaluate(value, conditions) for key, value in node.items()}
-    return {key: value for key, value in values.items() if value != NO_VALUE}
+            return any(_evaluate(each, scope) for each in several)
+    found = {key: _evaluate(value, scope) for key, value in node.items()}
+    return {key: value for key, value in found.items() if value != NO_VALUE}
 
 
 def _defined(name: str, properties: dict[str, Any]) -> TableDefinition:
-    shape = _shape(name, properties)
+    own = properties["Replicas"][0]  # of a global table, its first Region's
     ttl = properties.get("TimeToLiveSpecification", {})
-    recovery = properties.get("PointInTimeRecoverySpecification", {})
+    recovery = own.get("PointInTimeRecoverySpecification", {})
     return replace(
-        shape,
+        _shape(name, properties),
         ttl=ttl.get("AttributeName") if ttl.get("Enabled") else None,
         recovery=bool(recovery.get("PointInTimeRecoveryEnabled")),
         encrypted=bool(properties.get("SSESpecification", {}).get("SSEEnabled")),
-        protected=bool(properties.get("DeletionProtectionEnabled")),
+        protected=bool(own.get("DeletionProtectionEnabled")),
     )
 
 

@@ -1,7 +1,7 @@
 """The reactions as an AWS Lambda function, behind an event source mapping of the table's stream.
 
-The mapping has to report batch item failures (`FunctionResponseTypes`) and to retry without
-limit, as is its default: here only a record that nobody can handle is given up.
+The mapping has to report batch item failures (`FunctionResponseTypes`) and to retry for as long as
+it can: here only a record that nobody can handle is given up. `infra/service.yaml` has one.
 
 The environment variables are those of the service's settings, with the same defaults but for two:
 `CARTOGRAPH_REGION` is the function's own, and `CARTOGRAPH_STORE` is aws (or a URL). Read are

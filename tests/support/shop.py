@@ -22,11 +22,15 @@ from schema.errors import told
 from schema.limits import Limits
 from schema.operation import Executor
 from streams.journal import MemoryJournal
+from tests.support.asked import requests_of
+from tests.support.iam import Request
 from tests.support.items import NOW
+from tests.support.roles import deployed
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
+API = deployed()
 EXECUTOR = Executor(build_schema(), limits=Limits(), introspection=True)
 CURSOR_KEY = "a key of sixteen or more"
 
@@ -95,6 +99,8 @@ class TestShop:
     shards: int = 4
     calls: list[Call] = field(default_factory=list)
     touched: set[Key] = field(default_factory=set)  # every row that a request was to write
+    asked: list[Request] = field(default_factory=list)  # by operations, and not judged yet
+    running: int = 0  # operations
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.tenant, self.shards)
@@ -157,7 +163,13 @@ class TestShop:
         principal = Principal(user, self.tenant, staff, None)
         context = self.shop.operation(principal, "request-1", writes=writes)
         self.calls.clear()
-        answer = await executor.run(operation, context)
+        self.running += 1
+        try:
+            answer = await executor.run(operation, context)
+        finally:
+            self.running -= 1
+        asked, self.asked = self.asked, []
+        assert API.refused(asked, self.table_name, self.tenant) == []
         return Result(
             answer.data,
             told(answer.errors, "request-1"),
@@ -171,6 +183,8 @@ class TestShop:
         keys = sum(len(part["Keys"]) for part in parts)
         self.calls.append(Call(model.name, request.get("IndexName"), keys))
         self.touched |= _written(model.name, request)
+        if self.running:
+            self.asked += requests_of(model.name, request)
 
 
 def _written(operation: str, request: Mapping[str, Any]) -> set[Key]:

@@ -1,0 +1,185 @@
+"""What runs on AWS, and what follows the stream there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import settings
+from schema.serving import ENDING
+from schema.sockets import SocketLimits
+from tests.support.stacks import (
+    ENVIRONMENTS,
+    EVERYTHING,
+    FUNCTION,
+    GIVEN,
+    containers,
+    events,
+    service,
+)
+
+
+def given_to(container: dict[str, Any]) -> dict[str, str]:
+    named = [*container["Environment"], *container["Secrets"]]
+    return {one["Name"]: str(one.get("Value", one.get("ValueFrom"))) for one in named}
+
+
+@pytest.mark.parametrize("name", ["service", "processor"])
+def test_a_task_is_started_with_settings_that_there_are(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = given_to(containers()[name]) | {
+        "CARTOGRAPH_CURSOR_KEYS": "a key of sixteen or more",
+        "CARTOGRAPH_REDIS_URL": "rediss://:secret@broker:6379/0",
+    }
+    for variable, value in values.items():
+        monkeypatch.setenv(variable, value)
+    loaded = settings.load()
+    assert (loaded.store, loaded.table) == ("aws", "cartograph-dev")
+    assert loaded.introspection is loaded.graphiql is False
+
+
+def test_secrets_are_fetched_and_not_written_down() -> None:
+    for name in ("service", "processor"):
+        container = containers()[name]
+        assert {one["Name"]: one["ValueFrom"] for one in container["Secrets"]} == {
+            "CARTOGRAPH_CURSOR_KEYS": "CursorKeys",
+            "CARTOGRAPH_REDIS_URL": "BrokerUrl",
+        }
+    assert containers()["service"]["Secrets"]
+    generated = [service().properties(name) for name in ("CursorKeys", "BrokerPassword")]
+    assert all(one["GenerateSecretString"]["PasswordLength"] >= 48 for one in generated)
+
+
+@pytest.mark.parametrize("name", ["service", "processor"])
+def test_our_containers_run_as_nobody_and_write_nowhere(name: str) -> None:
+    container = containers()[name]
+    assert container["User"] == "10001"
+    assert container["ReadonlyRootFilesystem"] is True
+    assert container["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
+    assert ENDING < container["StopTimeout"] <= 120
+    assert "/healthz" in container["HealthCheck"]["Command"][-1]
+
+
+def test_the_load_balancer_leaves_quiet_websockets_open_and_shows_graphql_alone() -> None:
+    found = service()
+    attributes = {
+        one["Key"]: one["Value"] for one in found.properties("Balancer")["LoadBalancerAttributes"]
+    }
+    assert int(attributes["idle_timeout.timeout_seconds"]) > 2 * SocketLimits().ping
+    [rule] = found.of_type("ElasticLoadBalancingV2::ListenerRule").values()
+    assert rule["Conditions"][0]["PathPatternConfig"] == {"Values": ["/graphql"]}
+    [otherwise] = found.properties("HttpsListener")["DefaultActions"]
+    assert otherwise["FixedResponseConfig"]["StatusCode"] == "404"
+
+
+def test_the_load_balancer_alone_reaches_those_who_serve() -> None:
+    [way] = service().properties("ServiceGroup")["SecurityGroupIngress"]
+    assert way["SourceSecurityGroupId"] == "BalancerGroup.GroupId"
+    assert given_to(containers()["service"])["CARTOGRAPH_TRUSTED_PROXIES"] == GIVEN["VpcCidr"]
+    for name in ("Service", "Processor"):
+        network = service().properties(name)["NetworkConfiguration"]["AwsvpcConfiguration"]
+        assert network["AssignPublicIp"] == "DISABLED"
+        assert network["Subnets"] == GIVEN["PrivateSubnetIds"]
+
+
+def test_the_broker_is_one_server_that_evicts_nothing() -> None:
+    found = service(Environment="prod")
+    parameters = found.properties("BrokerParameters")
+    assert parameters["Properties"] == {"maxmemory-policy": "noeviction"}
+    broker = found.properties("Broker")
+    assert broker["Engine"] == "valkey"
+    assert "NumNodeGroups" not in broker
+
+
+def test_production_outlives_a_zone() -> None:
+    def broker(environment: str) -> list[Any]:
+        found = service(Environment=environment).properties("Broker")
+        return [
+            found[name]
+            for name in ("NumCacheClusters", "AutomaticFailoverEnabled", "MultiAZEnabled")
+        ]
+
+    assert (broker("dev"), broker("prod")) == ([1, False, False], [2, True, True])
+    counts = {
+        name: service(Environment=name).properties("Processor")["DesiredCount"]
+        for name in ENVIRONMENTS
+    }
+    assert counts == {"dev": 1, "staging": 1, "prod": 2}
+    assert service(Environment="prod").properties("Service")["DesiredCount"] == 2
+
+
+# --- what follows the stream ----------------------------------------------------------------
+
+
+def test_the_function_gives_up_a_batch_only_when_nothing_else_is_left() -> None:
+    mapping = service(**FUNCTION).properties("FunctionMapping")
+    assert mapping["EventSourceArn"] == GIVEN["MainTableStreamArn"]
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["MaximumRetryAttempts"] == 10_000
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    # Put aside before the stream forgets them after a day.
+    assert 20 * 3_600 < mapping["MaximumRecordAgeInSeconds"] < 24 * 3_600
+    assert mapping["DestinationConfig"] == {"OnFailure": {"Destination": GIVEN["FailedBatchesArn"]}}
+
+
+def test_with_a_function_the_processor_does_not_react() -> None:
+    assert given_to(containers()["processor"])["CARTOGRAPH_REACTIONS"] == "true"
+    assert given_to(containers(**FUNCTION)["processor"])["CARTOGRAPH_REACTIONS"] == "false"
+    assert "Function" not in service().resources
+
+
+def test_the_function_is_told_the_same_as_the_processor() -> None:
+    told = service(**FUNCTION).properties("Function")["Environment"]["Variables"]
+    processors = given_to(containers(**FUNCTION)["processor"])
+    assert {name: str(value) for name, value in told.items()}.items() <= processors.items()
+    assert "CARTOGRAPH_DEAD_LETTER_QUEUE" in told
+
+
+def test_a_function_needs_its_code() -> None:
+    assert len(service(Reactions="function").broken_rules()) == 2
+    assert service(**FUNCTION).broken_rules() == []
+
+
+def test_a_stream_has_two_readers_at_most() -> None:
+    assert events(Pipe="true", Reactions="function").broken_rules() != []
+    assert events(Pipe="true").broken_rules() == []
+
+
+def test_the_pipe_tells_which_row_changed_and_not_what_it_holds() -> None:
+    pipe = events(**EVERYTHING).properties("ChangesPipe")
+    assert "Image" not in pipe["TargetParameters"]["InputTemplate"]
+    [one] = pipe["SourceParameters"]["FilterCriteria"]["Filters"]
+    wanted = json.loads(one["Pattern"])["dynamodb"]["Keys"]["SK"]["S"]
+    assert "UNIQUE" not in wanted  # whose partition keys are addresses and names
+
+
+def test_letters_wait_for_two_weeks_and_then_for_as_long_out_of_the_way() -> None:
+    found = events()
+    for name in ("DeadLetters", "HopelessLetters", "FailedBatches"):
+        assert found.properties(name)["MessageRetentionPeriod"] == 14 * 24 * 3_600
+    redrive = found.properties("DeadLetters")["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == "HopelessLetters.Arn"
+    allowed = found.properties("HopelessLetters")["RedriveAllowPolicy"]["sourceQueueArns"]
+    assert [one.rpartition(":")[2] for one in allowed] == [
+        found.properties("DeadLetters")["QueueName"]
+    ]
+
+
+def test_the_archive_is_kept_for_as_long_as_it_is_asked_for() -> None:
+    bucket = events(Archive="true", ArchiveDays=500).properties("ArchiveBucket")
+    [rule] = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["ExpirationInDays"] == 500
+    assert "ArchiveBucket" not in events().resources
+
+
+def test_mails_of_the_domain_go_by_its_set_which_tells_what_came_back() -> None:
+    found = events(**EVERYTHING)
+    identity = found.properties("MailIdentity")
+    assert identity["ConfigurationSetAttributes"] == {"ConfigurationSetName": "MailSet"}
+    told = found.properties("MailFeedback")["EventDestination"]
+    assert {"bounce", "complaint"} <= set(told["MatchingEventTypes"])
+    assert "MailSet" not in events().resources
