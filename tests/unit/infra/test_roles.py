@@ -185,6 +185,28 @@ def test_without_a_tag_a_tenants_role_allows_nothing() -> None:
         assert not tenant_may(on_table("Query", TABLE, keys=[key]), None)
 
 
+def test_with_tenants_apart_the_api_reaches_rows_by_a_tenants_role_alone() -> None:
+    apart = deployed(TenantsApart="true")
+    assert apart.service.broken_rules() == []
+    within = "TransactWriteItems"
+    about_rows = [
+        on_table("BatchGetItem", TABLE, keys=["t#USER#u"]),
+        on_table("Query", TABLE, keys=["t#USER#u"]),
+        on_table("Query", TABLE, "GSI1", keys=["t#X"]),
+        *(on_table(write, TABLE, keys=["t#USER#u"], within=within) for write in WRITES),
+    ]
+    for request in about_rows:
+        assert "api" in parts(request)
+        assert "api" not in parts(request, apart)
+        assert apart.allows("tenant", request, tenant="t")
+        assert not apart.allows("tenant", request, tenant="u")
+    assert "api" in parts(on_table("DescribeTable", TABLE), apart)
+    become = Request("sts:AssumeRole", "TenantRole.Arn", context=TAGGED)
+    assert apart.allows("api", become)
+    for part in ("processor", "redrive"):
+        assert apart.statements(part) == SERVICE.statements(part)
+
+
 TAGGED = {"aws:RequestTag/tenant": ("t",), "aws:TagKeys": ("tenant",)}
 
 

@@ -41,6 +41,31 @@ def test_a_task_is_started_with_settings_that_there_are(
     assert loaded.introspection is loaded.graphiql is False
 
 
+def test_the_service_is_told_of_the_tenants_role_and_of_dax_where_it_is_to_use_them() -> None:
+    names = ("CARTOGRAPH_TENANT_ROLE_ARN", "CARTOGRAPH_DAX_ENDPOINT")
+
+    def told(**parameters: str) -> list[str]:
+        given = given_to(containers(**parameters)["service"])
+        return [given[name] for name in names]
+
+    cache = "daxs://cartograph-dev.abc.dax-clusters.ap-northeast-1.amazonaws.com"
+    assert told() == ["", ""]
+    assert told(TenantsApart="true") == ["TenantRole.Arn", ""]
+    assert told(DaxEndpoint=cache) == ["", cache]
+    assert service(DaxEndpoint=cache).broken_rules() == []
+    assert len(service(DaxEndpoint=cache, TenantsApart="true").broken_rules()) == 1
+    assert set(names).isdisjoint(given_to(containers()["processor"]))
+
+
+@pytest.mark.parametrize("apart", ["true", "false"])
+def test_a_task_starts_when_it_has_its_permissions(apart: str) -> None:
+    found = service(TenantsApart=apart)
+    named = containers(TenantsApart=apart)["service"]["DockerLabels"]["rows"]
+    waits = {*found.document["Resources"]["Service"]["DependsOn"], named}
+    granting = found.of_type("IAM::Policy").items()
+    assert waits >= {name for name, one in granting if "ApiRole" in one["Roles"]}
+
+
 def test_secrets_are_fetched_and_not_written_down() -> None:
     for name in ("service", "processor"):
         container = containers()[name]
