@@ -34,6 +34,9 @@ _EMBEDDED: dict[str, object] = {
     "email_restore": 1_000,
 }
 
+# By when what was changed is read through DAX: its parameter group has 30 s, and an index lags.
+_DAX_LAG = 31.0
+
 # As browsers write one: RFC 6454, section 6.2.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE)
 
@@ -60,6 +63,18 @@ class Settings(BaseSettings):
         True,
         description="whether calls to the store skip what costs the AWS SDK most; false: all of "
         "each call is the SDK's",
+    )
+    tenant_role_arn: str | None = Field(
+        None,
+        pattern=r"^arn:[^:]+:iam::[0-9]+:role/.+",
+        description="ARN of a role that is assumed for each tenant, with the session tag tenant, "
+        "so that nothing of another can be reached",
+    )
+    dax_endpoint: str | None = Field(
+        None,
+        pattern=r"^daxs?://",
+        description="URL of a DAX cluster that queries are read through, up to 30 seconds old; "
+        "needs the extra dax",
     )
     jwt_secret: SecretStr | None = Field(
         None,
@@ -119,7 +134,7 @@ class Settings(BaseSettings):
         ge=0,
         le=60,
         description="seconds that an index may lag behind the stream, by which changeCursor looks "
-        "back; 0 when embedded",
+        "back; 0 when embedded, 31 with DAX",
     )
     mail_from: str | None = Field(
         None,
@@ -259,6 +274,8 @@ class Settings(BaseSettings):
     def _open_when_embedded(cls, values: dict[str, object]) -> dict[str, object]:
         embedded = values.get("store", "embedded") == "embedded"
         own = _EMBEDDED if embedded else {}
+        if values.get("dax_endpoint"):
+            own = {**own, "index_lag": _DAX_LAG}
         return {"introspection": embedded, "graphiql": embedded, **own, **values}
 
     @field_validator("tenants", "allowed_origins", "cursor_keys", "trusted_proxies", mode="before")
@@ -332,6 +349,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "CURSOR_KEYS: should be set outside the embedded store, "
                 "to one or more secrets of 16 characters or more"
+            )
+        if self.is_embedded and (self.tenant_role_arn or self.dax_endpoint):
+            raise ValueError("TENANT_ROLE_ARN, DAX_ENDPOINT: should not be set when embedded")
+        if self.tenant_role_arn and self.dax_endpoint:
+            raise ValueError(
+                "TENANT_ROLE_ARN and DAX_ENDPOINT: should be one or the other, not both: DAX reads "
+                "with a role of its own, for all tenants"
             )
         if self.trusted_documents_only and self.trusted_documents is None:
             raise ValueError("TRUSTED_DOCUMENTS: should be set with TRUSTED_DOCUMENTS_ONLY")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from prometheus_client import CollectorRegistry
 
+from composition.clients import ClientOf
 from composition.identity import cursor_keys, token_verifier
 from composition.live import Feed
 from composition.store import now
@@ -83,13 +84,15 @@ def compose(
     page: Explorer | None,
     outbox: Outbox | None,
     spans: Spans | None = None,
+    client_of: ClientOf | None = None,
 ) -> Service:
     """`page` and `outbox` are shown where there are any; requests are traced where there are
-    `spans`."""
+    `spans`. Operations have the clients of `client_of`, all else `client`."""
     store, requests = StoreMetrics(), RequestMetrics()
     registry.register(store)
     registry.register(requests)
-    shop = open_shop(settings, client, feed, Observers(store, spans) if spans else store)
+    observer = Observers(store, spans) if spans else store
+    shop = open_shop(settings, client, feed, observer, client_of)
     checks = Checks(settings.plans_checked, random.random)
     executor = (spans.executor if spans else WatchedExecutor)(
         build_schema(),
@@ -169,7 +172,13 @@ def compose(
     return Service(spans.app(app) if spans else app, admission, door.turn_away, stopping.set, drain)
 
 
-def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed, observer: Observer) -> Shop:
+def open_shop(
+    settings: Settings,
+    client: DynamoDBClient,
+    feed: Feed,
+    observer: Observer,
+    client_of: ClientOf | None = None,
+) -> Shop:
     return Shop(
         client=client,
         table=settings.table,
@@ -187,6 +196,7 @@ def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed, observer: 
         ),
         now=now,
         observer=observer,
+        client_of=client_of,
     )
 
 

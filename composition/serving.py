@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.types import ASGIApp
 
 from composition.app import compose
+from composition.clients import open_clients
 from composition.identity import explorer
 from composition.live import beside, open_feed
 from composition.scraping import shared_metrics
@@ -57,6 +58,7 @@ async def answer(
         if settings.redis_url:
             url = settings.redis_url.get_secret_value()
             redis = await stack.enter_async_context(open_redis(url))
+        client_of = await stack.enter_async_context(open_clients(settings, endpoint, client))
         service = compose(
             settings,
             client,
@@ -67,6 +69,7 @@ async def answer(
             page=explorer(settings, trusting=local),
             outbox=outbox if local and settings.is_embedded else None,
             spans=spans,
+            client_of=client_of,
         )
         await stack.enter_async_context(beside(service.admission.watch()))
         app: ASGIApp = service.app

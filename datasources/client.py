@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 import aioboto3
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from datasources.assumed import AssumedCredentials, RoleUnavailableError
 from datasources.attributes import decode_row
 from datasources.breaker import NotAsked
 from datasources.errors import (
@@ -92,6 +94,12 @@ class QueueClient(Protocol):
     async def get_queue_attributes(self, **parameters: Any) -> dict[str, Any]: ...
 
 
+class RoleClient(Protocol):
+    """What is used of the STS API."""
+
+    async def assume_role(self, **parameters: Any) -> dict[str, Any]: ...
+
+
 def new_session(endpoint: Endpoint) -> aioboto3.Session:
     """What several clients can share: credentials, and the descriptions of the services, which
     take longer to read than a client to open."""
@@ -99,6 +107,29 @@ def new_session(endpoint: Endpoint) -> aioboto3.Session:
         {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if endpoint.local else {}
     )
     return aioboto3.Session(region_name=endpoint.region, **credentials)
+
+
+def sessions(endpoint: Endpoint) -> Callable[[AssumedCredentials], aioboto3.Session]:
+    """Makes sessions with credentials of their own, which share the descriptions of services."""
+    descriptions = get_session().get_component("data_loader")
+
+    def session_with(credentials: AssumedCredentials) -> aioboto3.Session:
+        session = get_session()
+        session.register_component("data_loader", descriptions)
+        session.register_component("credential_provider", _Chain(credentials))
+        return aioboto3.Session(botocore_session=session, region_name=endpoint.region)
+
+    return session_with
+
+
+class _Chain:
+    """Where a session gets its credentials, of one link."""
+
+    def __init__(self, credentials: AssumedCredentials) -> None:
+        self._credentials = credentials
+
+    async def load_credentials(self) -> AssumedCredentials:
+        return self._credentials
 
 
 @asynccontextmanager
@@ -192,6 +223,15 @@ async def open_sqs_client(
 
 
 @asynccontextmanager
+async def open_sts_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[RoleClient]:
+    """A client that assumes roles, closed at the end of the block."""
+    async with _open("sts", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
+        yield cast("RoleClient", client)
+
+
+@asynccontextmanager
 async def _open(
     service: str,
     endpoint: Endpoint,
@@ -275,6 +315,8 @@ def as_store_error(error: Exception) -> StoreError:
         )
     if isinstance(error, PoolTimeoutError):
         return NotAsked("Too much is asked of the store at once; try again in a moment.")
+    if isinstance(error, RoleUnavailableError):
+        return NotAsked("The store cannot be asked for this shop now; try again in a moment.")
     return ServiceUnavailable("The store did not answer; try again.")
 
 

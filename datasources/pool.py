@@ -26,8 +26,8 @@ class Places:
         self._free = asyncio.Semaphore(size)
         self._patience = patience
 
-    async def __aenter__(self) -> None:
-        """Raises PoolTimeoutError."""
+    async def take(self) -> None:
+        """A place that is to be given back. Raises PoolTimeoutError."""
         if not self._free.locked():
             await self._free.acquire()  # at once
             return
@@ -36,6 +36,12 @@ class Places:
                 await self._free.acquire()
         except TimeoutError:
             raise PoolTimeoutError(seconds=self._patience) from None
+
+    def give_back(self) -> None:
+        self._free.release()
+
+    async def __aenter__(self) -> None:
+        await self.take()
 
     async def __aexit__(self, *_: object) -> None:
         self._free.release()

@@ -43,7 +43,8 @@ class Shop:
     gives the time in UTC, `random_bits` so many random bits as an integer. `index_lag` is how far
     what is read may lie behind what the stream has told already. `wrote` is called after each
     write. `guard` holds back what is asked of a store that fails, and `observer` is told of every
-    call of it.
+    call of it. `client_of` gives the client for a tenant and for what has to be fresh or may be
+    some seconds old; None: it is always `client`.
     """
 
     client: DynamoDBClient
@@ -61,6 +62,7 @@ class Shop:
     now: Callable[[], datetime]
     random_bits: Callable[[int], int] = secrets.randbits
     observer: Observer | None = None
+    client_of: Callable[[str, bool], DynamoDBClient] | None = None
 
     def change_cursor(self, tenant: str, position: Position) -> str:
         """One for all subscriptions of a tenant."""
@@ -72,16 +74,20 @@ class Shop:
         request_id: str,
         *,
         writes: bool,
+        follows: bool = False,
         arrived: float | None = None,
     ) -> Context:
-        """A fresh context, with loaders of its own. `arrived` is when its request did, in seconds
-        of the event loop's clock; None: now."""
+        """A fresh context, with loaders of its own. One that `follows` a change sees it. `arrived`
+        is when its request did, in seconds of the event loop's clock; None: now."""
         if arrived is None:
             arrived = asyncio.get_running_loop().time()
         seconds = self.write_deadline if writes else self.deadline
         spare = min(_SPARE_TO_WRITE if writes else _SPARE, seconds * _MOST_SPARE)
+        client = self.client
+        if self.client_of:
+            client = self.client_of(principal.tenant, writes or follows)
         table = Table(
-            self.client,
+            client,
             self.table,
             arrived + seconds - spare,
             consistent=writes,

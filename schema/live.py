@@ -280,7 +280,7 @@ class Group:
 
     async def _answer(self, principal: Principal, entry: Entry) -> bytes | None:
         """An execution result as JSON; None where there is nothing to be seen."""
-        context = self._shop.operation(principal, self._request_id, writes=False)
+        context = self._shop.operation(principal, self._request_id, writes=False, follows=True)
         body: dict[str, Any] = {}
         try:
             seen = await self._watch.topic.show(context, entry)
