@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from aiobotocore.credentials import AioCredentials
 from botocore.credentials import ReadOnlyCredentials
@@ -30,10 +30,11 @@ class RoleUnavailableError(BotoCoreError):
     fmt = "{why}"
 
 
-class Assumed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Assumed:
     """What AssumeRole gives, and when that ends, in seconds since the epoch."""
 
-    credentials: ReadOnlyCredentials
+    credentials: ReadOnlyCredentials = field(repr=False)
     ends: float
 
 

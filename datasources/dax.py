@@ -93,8 +93,13 @@ class DaxClient:
         await self._places.take()
         loop = asyncio.get_running_loop()
         answer = loop.run_in_executor(self._threads, _call, operation, method, parameters)
-        answer.add_done_callback(lambda _: self._places.give_back())
+        answer.add_done_callback(self._ended)
         return await asyncio.shield(answer)  # a thread cannot be cancelled
+
+    def _ended(self, answer: asyncio.Future[dict[str, Any]]) -> None:
+        self._places.give_back()
+        if not answer.cancelled():
+            answer.exception()  # that of a call which nobody waits for any more is nobody's
 
 
 @asynccontextmanager

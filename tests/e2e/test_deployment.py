@@ -28,7 +28,7 @@ from tests.support.stacks import FUNCTION, GIVEN
 from tests.support.templates import load
 
 SERVICES = """cloudformation ec2 ecs elasticache elasticloadbalancing events firehose iam kinesis
-    kms lambda logs pipes s3 secretsmanager""".split()
+    kms lambda logs pipes s3 secretsmanager sts""".split()
 # What the store does not know, or not well enough; nor does it know alarms of several metrics.
 UNKNOWN = """AWS::ApplicationAutoScaling::ScalableTarget AWS::ApplicationAutoScaling::ScalingPolicy
     AWS::EC2::SecurityGroupEgress AWS::ECS::Service""".split()
@@ -152,10 +152,11 @@ async def account(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Account]:
 
 
 async def test_the_service_runs_over_what_was_deployed(account: Account, tmp_path: Path) -> None:
-    """By the settings of its tasks; without a broker one process does what both of them do."""
+    """By the settings of its tasks, each tenant's rows by a session of its own; without a broker
+    one process does what both of them do."""
     await account.deploy("template.yaml", OwnKey="true")
     await account.deploy("events.yaml", Pipe="true", Archive="true")
-    await account.deploy("service.yaml", **OWN, **await account.network())
+    await account.deploy("service.yaml", TenantsApart="true", **OWN, **await account.network())
     table = account.outputs["MainTableName"]
     async with open_client(Endpoint(REGION, account.url, local=True)) as client:
         await check(client, table, TEMPLATE)
@@ -165,6 +166,7 @@ async def test_the_service_runs_over_what_was_deployed(account: Account, tmp_pat
 
     settings = await account.settings("processor") | await account.settings("service")
     assert settings["TABLE"] == table
+    assert settings["TENANT_ROLE_ARN"] == account.outputs["TenantRoleArn"]
     for elsewhere_alone in ("STORE", "JWKS_URL", "MAIL_FROM"):
         del settings[elsewhere_alone]
     settings |= {"JWT_SECRET": SECRET, "SINK_ENDPOINT": account.url}

@@ -26,7 +26,9 @@ METHODS = {"critical", "debug", "error", "exception", "info", "log", "warning"}
 ANYWHERE = {"attempt", "number", "self.shard", "shard", "tenant", "type(error).__name__"}
 # Texts of the service's own, names of its own, and IDs that stand for nobody.
 SOMEWHERE = {
+    "datasources/assumed.py": {"self._name", "error"},  # a tenant; what STS has against the role
     "datasources/breaker.py": {"self.name"},  # of a table
+    "datasources/dax.py": {"operation"},  # DynamoDB's name for it
     "datasources/jwks.py": {"error"},  # what the provider's address did
     "datasources/listing.py": {"listing.binding[1]", "read"},  # a field of the schema
     "schema/errors.py": {"request_id"},

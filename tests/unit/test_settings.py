@@ -11,6 +11,7 @@ import pytest
 import settings
 from datasources.errors import ConfigurationError
 from settings import Settings, describe, load
+from tests.support.stacks import dax
 
 KEY = "a key of sixteen or more"
 Environment = Callable[..., Settings]
@@ -233,3 +234,43 @@ def test_the_readme_lists_every_setting_as_it_is() -> None:
     table = readme.partition("<!-- settings -->")[2].partition("<!-- /settings -->")[0]
     listed = [[cell.strip(" `") for cell in row.split("|")[1:4]] for row in table.split("\n")[3:-1]]
     assert listed == [list(row) for row in describe()]
+
+
+# --- clients of the store -------------------------------------------------------------------
+
+ROLE = "arn:aws:iam::123456789012:role/tenant"
+CACHE = "daxs://shop.abc123.dax-clusters.ap-northeast-1.amazonaws.com"
+
+
+def test_a_role_for_tenants_and_a_cluster_of_dax_can_be_given(environment: Environment) -> None:
+    assert environment(STORE="aws", CURSOR_KEYS=KEY, TENANT_ROLE_ARN=ROLE).tenant_role_arn == ROLE
+    assert environment(STORE="aws", CURSOR_KEYS=KEY, DAX_ENDPOINT=CACHE).dax_endpoint == CACHE
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"TENANT_ROLE_ARN": "tenant"}, "TENANT_ROLE_ARN"),
+        ({"TENANT_ROLE_ARN": "arn:aws:iam::123456789012:user/tenant"}, "TENANT_ROLE_ARN"),
+        ({"DAX_ENDPOINT": "https://shop.example"}, "DAX_ENDPOINT"),
+        ({"DAX_ENDPOINT": CACHE, "TENANT_ROLE_ARN": ROLE}, "not both"),
+        ({"STORE": "embedded", "TENANT_ROLE_ARN": ROLE}, "not be set when embedded"),
+        ({"STORE": "embedded", "DAX_ENDPOINT": CACHE}, "not be set when embedded"),
+    ],
+)
+def test_a_role_or_a_cluster_that_cannot_be_used_is_refused(
+    environment: Environment, given: dict[str, str], why: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=why) as refused:
+        environment(**{"STORE": "aws", "CURSOR_KEYS": KEY, **given})
+    assert "\n" not in str(refused.value)
+
+
+def test_with_dax_a_change_cursor_looks_back_behind_what_it_may_still_hold(
+    environment: Environment,
+) -> None:
+    held = int(dax().properties("CacheParameters")["ParameterNameValues"]["record-ttl-millis"])
+    through_dax = {"STORE": "aws", "CURSOR_KEYS": KEY, "DAX_ENDPOINT": CACHE}
+    assert environment(**through_dax).index_lag > held / 1_000
+    assert environment(**through_dax, INDEX_LAG="40").index_lag == 40
+    assert environment(STORE="aws", CURSOR_KEYS=KEY).index_lag == 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -51,6 +52,7 @@ PRODUCTS = """subscription ($product: ID, $category: ID, $after: String) {
     product { name inventory status }
   }
 }"""
+CATEGORIES = "subscription { productChanged { product { category { name } } } }"
 ORDERS = """subscription ($order: ID, $after: String) {
   orderChanged(orderId: $order, after: $after) {
     cursor kind changedFields orderId previousStatus order { status total { amount } }
@@ -183,12 +185,25 @@ async def test_creations_and_deletions_have_one_side_and_no_changed_fields() -> 
 
 async def test_what_hangs_on_the_object_is_read_anew_for_each_event() -> None:
     rig = Rig()
-    query = "subscription { productChanged { product { category { name } } } }"
-    subscription = await rig.subscribe(query)
+    subscription = await rig.subscribe(CATEGORIES)
     for name in ("Before", "After"):
         rig.put(items.category("electronics", name=name))
         await rig.happen(change(None, PRODUCT))
         assert (await event(subscription))["product"]["category"]["name"] == name
+
+
+async def test_an_event_is_not_told_from_what_may_be_older_than_it() -> None:
+    rig = Rig()
+    older = MemoryClient().as_client()
+
+    def client_of(_tenant: str, fresh: bool) -> Any:
+        return rig.store if fresh else older
+
+    rig.live = Live(EXECUTOR, replace(rig.shop, client_of=client_of))
+    rig.put(items.category("electronics", name="Now"))
+    subscription = await rig.subscribe(CATEGORIES)
+    await rig.happen(change(None, PRODUCT))
+    assert (await event(subscription))["product"]["category"]["name"] == "Now"
 
 
 async def test_a_failure_below_the_event_is_told_with_it_and_the_next_is_whole() -> None:
