@@ -114,6 +114,14 @@ class Settings(BaseSettings):
     read_budget: int = Field(
         2_000, ge=100, description="rows read at most to fill one page of a filtered list"
     )
+    cache: bool = Field(
+        False,
+        description="whether what is read by key is kept for 30 seconds, or until it changes; in "
+        "Redis, where it is set",
+    )
+    cache_items: int = Field(
+        20_000, ge=1, description="items that a process without Redis keeps at most"
+    )
     index_lag: float = Field(
         1.0,
         ge=0,

@@ -187,6 +187,7 @@ def open_shop(settings: Settings, client: DynamoDBClient, feed: Feed, observer: 
         ),
         now=now,
         observer=observer,
+        cache=feed.cache,
     )
 
 
