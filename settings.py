@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         "Redis, where it is set",
     )
     cache_items: int = Field(
-        20_000, ge=1, description="items that a process without Redis keeps at most"
+        20_000, ge=1, description="items that are kept at most; the same for all processes"
     )
     index_lag: float = Field(
         1.0,

@@ -88,7 +88,7 @@ async def open_feed(
             relay = await stack.enter_async_context(open_relay_(writer))
             await stack.enter_async_context(relay.running())
             wrote = relay.nudge
-        shared = RedisCache(redis, settings.table) if settings.cache else None
+        shared = _shared_cache(settings, redis) if settings.cache else None
         yield Feed(journal, wrote, lambda: journal.missing, redis, shared)
 
 
@@ -114,7 +114,11 @@ async def open_processor(
 def _writer(settings: Settings, redis: Redis) -> JournalWriter:
     """Has changes leave the cache as well, whether or not those who serve have one."""
     journal = RedisWriter(redis, settings.table, settings.tenants)
-    return FreshJournal(journal, RedisCache(redis, settings.table))
+    return FreshJournal(journal, _shared_cache(settings, redis))
+
+
+def _shared_cache(settings: Settings, redis: Redis) -> RedisCache:
+    return RedisCache(redis, settings.table, settings.cache_items)
 
 
 @asynccontextmanager

@@ -84,7 +84,9 @@ class MemoryCache:
         self._writers: OrderedDict[Caller, float] = OrderedDict()  # likewise
         self._settled = 0.0  # when what is read may be kept again
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many items there are."""
         return len(self._items)
 
     async def find(self, keys: Sequence[Key], caller: Caller) -> Mapping[Key, Item]:

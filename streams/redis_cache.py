@@ -1,10 +1,11 @@
 """The cache of items that several instances share, in Redis or Valkey.
 
-An item is one key with a time to live; so is who has written, and what may not come back yet.
-One call finds all that an operation asks for, and whether its caller may be told. How much there
-is at most is for the server to say (`maxmemory` with an `allkeys` policy). While it does not
-answer nothing is found, and no request waits for it longer than PATIENCE; what it was not told
-meanwhile is made up for first, by a time in which nobody is told of anything in it.
+An item has one of so many slots by its key, with a time to live, and whatever comes to that slot
+next takes it: a broker evicts nothing, so that this must not fill it. Who has written is a key of
+its own, and which slots are to stay empty for now. One call finds all that an operation asks for,
+and whether its caller may be told. While Redis does not answer nothing is found, and no request
+waits for it longer than PATIENCE; what it was not told meanwhile is made up for first, by a time
+in which nobody is told of anything in it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from zlib import crc32
 
 import msgspec
 from redis.asyncio import Redis
@@ -24,6 +26,7 @@ from datasources.keys import Key
 from streams.broker import bytes_of, in_time
 
 PATIENCE = 0.05  # seconds
+LARGEST = 16_384  # bytes of an item
 _AWAY = (RedisError, OSError)  # a TimeoutError is one
 _LIFE = int(LIFE * 1000)  # milliseconds
 _SETTLING = int(SETTLING * 1000)
@@ -47,11 +50,12 @@ log = logging.getLogger(__name__)
 
 
 class RedisCache:
-    """Of one table."""
+    """Of one table. All who use it have as many `slots`; larger items than LARGEST are not kept."""
 
-    def __init__(self, redis: Redis, table: str) -> None:
+    def __init__(self, redis: Redis, table: str, slots: int) -> None:
         self._redis = redis
         self._table = table
+        self._slots = slots
         self._script = redis.register_script(_KEEP)
         self._owes = False  # a time in which nobody is told of anything
         self._keeping: set[asyncio.Task[None]] = set()
@@ -67,24 +71,25 @@ class RedisCache:
             return {}
         if closed is not None or has_written is not None:
             return {}
-        items = ((key, _decoded(text)) for key, text in zip(keys, kept, strict=True) if text)
+        items = ((key, _decoded(key, text)) for key, text in zip(keys, kept, strict=True) if text)
         return {key: item for key, item in items if item is not None}
 
     def keep(self, read: Mapping[Key, object]) -> None:
         """Without waiting: nobody waits for it."""
-        items = {key: item for key, item in read.items() if isinstance(item, KEPT)}
-        if items:
-            task = asyncio.create_task(self._keep(items))
+        texts = {key: _encoded(key, item) for key, item in read.items() if isinstance(item, KEPT)}
+        texts = {key: text for key, text in texts.items() if len(text) <= LARGEST}
+        if texts:
+            task = asyncio.create_task(self._keep(texts))
             self._keeping.add(task)
             task.add_done_callback(self._keeping.discard)
 
-    async def _keep(self, items: Mapping[Key, Item]) -> None:
+    async def _keep(self, texts: Mapping[Key, bytes]) -> None:
         names = [self._closed]
-        for key in items:
+        for key in texts:
             names += self._item(key), self._away(key)
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._script(keys=names, args=[_LIFE, *map(_encoded, items.values())])
+                await self._script(keys=names, args=[_LIFE, *texts.values()])
         except _AWAY as error:
             log.debug("cache not filled: %s", type(error).__name__)
 
@@ -133,10 +138,13 @@ class RedisCache:
         return self._name("closed")
 
     def _item(self, key: Key) -> str:
-        return self._name(f"item:{key.pk}|{key.sk}")
+        return self._name(f"item:{self._slot(key)}")
 
     def _away(self, key: Key) -> str:
-        return self._name(f"away:{key.pk}|{key.sk}")
+        return self._name(f"away:{self._slot(key)}")
+
+    def _slot(self, key: Key) -> int:
+        return crc32(_named(key)) % self._slots
 
     def _writer(self, caller: Caller) -> str:
         # Nobody has an empty ID: of who has no name nothing is ever noted.
@@ -147,14 +155,21 @@ class RedisCache:
         return f"cartograph:{{{self._table}}}:cache:{name}"
 
 
-def _encoded(item: Item) -> bytes:
-    return type(item).__name__.encode() + b" " + msgspec.json.encode(item)
+def _named(key: Key) -> bytes:
+    return f"{key.pk} {key.sk}".encode()
 
 
-def _decoded(text: bytes | str) -> Item | None:
-    """None for what another version of the service has kept, whose items may be others."""
-    kind, _, body = bytes_of(text).partition(b" ")
-    decode = _DECODERS.get(kind)
+def _encoded(key: Key, item: Item) -> bytes:
+    head = _named(key), type(item).__name__.encode()
+    return b"\n".join((*head, msgspec.json.encode(item)))
+
+
+def _decoded(key: Key, text: bytes | str) -> Item | None:
+    """None for another item, and for what another version of the service has kept, whose items
+    may be others."""
+    name, _, rest = bytes_of(text).partition(b"\n")
+    kind, _, body = rest.partition(b"\n")
+    decode = _DECODERS.get(kind) if name == _named(key) else None
     try:
         return decode(body) if decode else None
     except msgspec.DecodeError:

@@ -24,6 +24,7 @@ pytestmark = needs_redis
 
 KEYS = Keys("t", 2)
 ME, OTHER = ("t", "me"), ("t", "other")
+SLOTS = 1_000_003  # by which none of these come to the same
 CLOSED = "cartograph:{shop}:cache:closed"
 
 
@@ -56,6 +57,10 @@ def kinds() -> dict[Key, Item]:
     }
 
 
+def cache_of(redis: Redis, slots: int = SLOTS) -> RedisCache:
+    return RedisCache(redis, "shop", slots)
+
+
 async def kept(cache: RedisCache, read: Mapping[Key, object]) -> None:
     cache.keep(read)
     await asyncio.gather(*cache._keeping)
@@ -64,12 +69,12 @@ async def kept(cache: RedisCache, read: Mapping[Key, object]) -> None:
 async def test_every_kind_comes_back_as_it_was_for_another_instance(redis: Redis) -> None:
     order = items.order(0)
     order_key = KEYS.order(order.user_id, order.id)
-    await kept(RedisCache(redis, "shop"), {**kinds(), order_key: order, Key("a", "b"): None})
+    await kept(cache_of(redis), {**kinds(), order_key: order, Key("a", "b"): None})
 
-    another = RedisCache(redis, "shop")
+    another = cache_of(redis)
     asked = [order_key, Key("a", "b"), *kinds()]
     assert await another.find(asked, ME) == kinds()
-    assert await RedisCache(redis, "another").find(asked, ME) == {}
+    assert await RedisCache(redis, "another", SLOTS).find(asked, ME) == {}
     names = [name async for name in redis.scan_iter("*:item:*")]
     lives = [await redis.pttl(name) for name in names]
     assert len(lives) == 4
@@ -79,28 +84,28 @@ async def test_every_kind_comes_back_as_it_was_for_another_instance(redis: Redis
 async def test_what_has_changed_leaves_and_a_read_from_before_does_not_bring_it_back(
     redis: Redis,
 ) -> None:
-    cache = RedisCache(redis, "shop")
+    cache = cache_of(redis)
     first, *others = kinds()
     await kept(cache, kinds())
 
-    await RedisCache(redis, "shop").changed([first])
+    await cache_of(redis).changed([first])
     await kept(cache, kinds())
     assert list(await cache.find(list(kinds()), None)) == others
 
 
 async def test_who_has_written_anywhere_reads_past_it(redis: Redis) -> None:
-    cache = RedisCache(redis, "shop")
+    cache = cache_of(redis)
     await kept(cache, kinds())
     first, *others = kinds()
 
     await cache.wrote([first], ME)
-    another = RedisCache(redis, "shop")
+    another = cache_of(redis)
     assert await another.find(list(kinds()), ME) == {}
     assert list(await another.find(list(kinds()), OTHER)) == others
 
 
 async def test_after_changes_were_lost_nothing_is_told_and_nothing_kept(redis: Redis) -> None:
-    cache = RedisCache(redis, "shop")
+    cache = cache_of(redis)
     await kept(cache, kinds())
 
     await cache.lost()
@@ -114,12 +119,15 @@ async def test_after_changes_were_lost_nothing_is_told_and_nothing_kept(redis: R
 
 
 async def test_what_another_version_has_kept_is_not_there(redis: Redis) -> None:
-    cache = RedisCache(redis, "shop")
+    cache = cache_of(redis)
     first, second, third, fourth = kinds()
     await kept(cache, kinds())
-    await redis.set(cache._item(first), b"Customer {}")
-    await redis.set(cache._item(second), b'Product {"id": 7}')
-    await redis.set(cache._item(third), b"")
+    for key, text in (
+        (first, f"{first.pk} {first.sk}\nCustomer\n{{}}"),
+        (second, f'{second.pk} {second.sk}\nProduct\n{{"id": 7}}'),
+        (third, ""),
+    ):
+        await redis.set(cache._item(key), text)
     assert list(await cache.find([first, second, third, fourth], None)) == [fourth]
 
 
@@ -128,7 +136,7 @@ async def test_while_redis_is_gone_nothing_is_found_and_nothing_fails(
 ) -> None:
     monkeypatch.setattr(redis_cache, "PATIENCE", 0.2)
     monkeypatch.setattr(broker_module, "_SECONDS_A_CALL", 0.2)
-    cache = RedisCache(redis, "shop")
+    cache = cache_of(redis)
     server.kill()
 
     assert await cache.find(list(kinds()), ME) == {}
@@ -143,7 +151,7 @@ async def test_while_redis_is_gone_nothing_is_found_and_nothing_fails(
 async def test_a_write_that_redis_did_not_hear_of_closes_the_cache_for_all(
     server: Broker, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = RedisCache(redis, "shop")
+    cache = cache_of(redis)
     await kept(cache, kinds())
     with monkeypatch.context() as patch:
         patch.setattr(redis_cache, "PATIENCE", 0.0)
@@ -151,4 +159,23 @@ async def test_a_write_that_redis_did_not_hear_of_closes_the_cache_for_all(
 
     assert await cache.find(list(kinds()), OTHER) == {}
     async with open_redis(server.url) as client:
-        assert await RedisCache(client, "shop").find(list(kinds()), ME) == {}
+        assert await cache_of(client).find(list(kinds()), ME) == {}
+
+
+async def test_who_comes_last_has_a_slot_and_what_changes_there_empties_it(redis: Redis) -> None:
+    cache = cache_of(redis, slots=1)
+    first, second, *_ = kinds()
+    await kept(cache, {first: kinds()[first]})
+    await kept(cache, {second: kinds()[second]})
+    assert await cache.find([first, second], None) == {second: kinds()[second]}
+
+    await cache.changed([first])
+    assert await cache.find([first, second], None) == {}
+
+
+async def test_an_item_that_is_very_large_is_not_kept(redis: Redis) -> None:
+    cache = cache_of(redis)
+    product = items.product(0, description="x" * redis_cache.LARGEST)
+    key = KEYS.product(product.id)
+    await kept(cache, {key: product})
+    assert await cache.find([key], None) == {}

@@ -49,7 +49,7 @@ async def test_what_was_read_is_found_by_all_until_its_life_is_over(
     assert await cache.find([key], None) == {key: item}
     clock.now += 0.001
     assert await cache.find([key], ME) == {}
-    assert len(cache) == 0
+    assert cache.size == 0
 
 
 async def test_what_changes_leaves_and_comes_back_only_when_all_reads_are_new(
@@ -111,7 +111,7 @@ async def test_orders_missing_items_and_errors_are_never_kept(cache: MemoryCache
     keys = KEYS.order(order.user_id, order.id), Key("p", "missing"), Key("p", "broken")
     cache.keep(dict(zip(keys, (order, None, ValueError()), strict=True)))
 
-    assert len(cache) == 0
+    assert cache.size == 0
     assert key_of(KEYS, order) is None
 
 

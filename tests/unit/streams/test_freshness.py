@@ -25,11 +25,11 @@ class Journal:
         self.lost = 0
 
     async def append(self, changes: Sequence[Change]) -> None:
-        self.left += [len(self.cache)] * len(changes)
+        self.left += [self.cache.size] * len(changes)
 
     async def lose(self) -> None:
         self.lost += 1
-        self.left.append(len(self.cache))
+        self.left.append(self.cache.size)
 
 
 class Away(MemoryCache):
