@@ -129,6 +129,14 @@ class Settings(BaseSettings):
     read_budget: int = Field(
         2_000, ge=100, description="rows read at most to fill one page of a filtered list"
     )
+    cache: bool = Field(
+        False,
+        description="whether what is read by key is kept for 30 seconds, or until it changes; in "
+        "Redis, where it is set",
+    )
+    cache_items: int = Field(
+        20_000, ge=1, description="items that are kept at most; the same for all processes"
+    )
     index_lag: float = Field(
         1.0,
         ge=0,
@@ -356,6 +364,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TENANT_ROLE_ARN and DAX_ENDPOINT: should be one or the other, not both: DAX reads "
                 "with a role of its own, for all tenants"
+            )
+        if self.cache and self.dax_endpoint:
+            raise ValueError(
+                "CACHE and DAX_ENDPOINT: should be one or the other, not both: what is kept until "
+                "it changes would be read anew from what DAX has kept of before"
             )
         if self.trusted_documents_only and self.trusted_documents is None:
             raise ValueError("TRUSTED_DOCUMENTS: should be set with TRUSTED_DOCUMENTS_ONLY")

@@ -196,6 +196,7 @@ def open_shop(
         ),
         now=now,
         observer=observer,
+        cache=feed.cache,
         client_of=client_of,
     )
 

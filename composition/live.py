@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from composition.store import now
+from datasources.cache import ItemCache, MemoryCache
 from datasources.client import (
     Endpoint,
     open_sqs_client,
@@ -22,12 +24,14 @@ from settings import Settings
 from streams.broker import open_redis
 from streams.consequences import consequences, open_sinks
 from streams.dead_letters import LoggedDeadLetters, QueueDeadLetters
+from streams.freshness import FreshJournal
 from streams.journal import Journal, JournalWriter, MemoryJournal, NoJournal
 from streams.mail.language import Prices
 from streams.metrics import StreamMetrics
 from streams.nudges import Nudges
 from streams.outbox import Outbox
 from streams.patience import Patience
+from streams.redis_cache import RedisCache
 from streams.redis_journal import RedisJournal
 from streams.redis_writer import RedisWriter
 from streams.relay import Relay
@@ -45,12 +49,14 @@ log = logging.getLogger("cartograph.streams")
 @dataclass(frozen=True, slots=True)
 class Feed:
     """The changes as a serving process has them, and the broker where there is one. `wrote` is to
-    be called after a write; `missing` says why not all changes come, None when they do."""
+    be called after a write; `missing` says why not all changes come, None when they do. The
+    `cache`, where one is wanted, is kept true by them."""
 
     journal: Journal
     wrote: Callable[[], None]
     missing: Callable[[], str | None]
     redis: Redis | None = None
+    cache: ItemCache | None = None
 
 
 @asynccontextmanager
@@ -67,20 +73,23 @@ async def open_feed(
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
             memory = MemoryJournal(now)
-            relay = await stack.enter_async_context(open_relay_(memory))
+            cache = MemoryCache(time.monotonic, settings.cache_items) if settings.cache else None
+            writer: JournalWriter = FreshJournal(memory, cache) if cache else memory
+            relay = await stack.enter_async_context(open_relay_(writer))
             await stack.enter_async_context(relay.running())
-            yield Feed(memory, relay.nudge, lambda: relay.missing)
+            yield Feed(memory, relay.nudge, lambda: relay.missing, cache=cache)
             return
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
         journal = RedisJournal(redis, settings.table, settings.tenants, PATIENCE, now)
         await stack.enter_async_context(beside(journal.run()))
         wrote = Nudges(redis, settings.table, PATIENCE).send
         if settings.is_embedded:
-            writer = RedisWriter(redis, settings.table, settings.tenants)
+            writer = _writer(settings, redis)
             relay = await stack.enter_async_context(open_relay_(writer))
             await stack.enter_async_context(relay.running())
             wrote = relay.nudge
-        yield Feed(journal, wrote, lambda: journal.missing, redis)
+        shared = _shared_cache(settings, redis) if settings.cache else None
+        yield Feed(journal, wrote, lambda: journal.missing, redis, shared)
 
 
 @asynccontextmanager
@@ -95,11 +104,21 @@ async def open_processor(
             yield await stack.enter_async_context(open_relay_(NoJournal()))
             return
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
-        writer = RedisWriter(redis, settings.table, settings.tenants)
+        writer = _writer(settings, redis)
         relay = await stack.enter_async_context(open_relay_(writer))
         nudges = Nudges(redis, settings.table, PATIENCE)
         await stack.enter_async_context(beside(nudges.run(relay.nudge)))
         yield relay
+
+
+def _writer(settings: Settings, redis: Redis) -> JournalWriter:
+    """Has changes leave the cache as well, whether or not those who serve have one."""
+    journal = RedisWriter(redis, settings.table, settings.tenants)
+    return FreshJournal(journal, _shared_cache(settings, redis))
+
+
+def _shared_cache(settings: Settings, redis: Redis) -> RedisCache:
+    return RedisCache(redis, settings.table, settings.cache_items)
 
 
 @asynccontextmanager

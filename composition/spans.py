@@ -156,6 +156,9 @@ class Spans:
     def batched(self, loader: str, size: int) -> None:
         pass
 
+    def found(self, kept: int, asked: int) -> None:
+        pass
+
 
 def listed(attributes: Mapping[str, str | float | None]) -> dict[str, str | float]:
     """Those that are listed and have a value."""
@@ -188,8 +191,13 @@ class TracedExecutor(WatchedExecutor):
             graphql__operation__name=name.value[:_LONGEST_NAME] if name else None,
             graphql__operation__type=kind,
         ) as span:
-            budget = context.shop.read_budget
-            loaders = _Loaders(self._spans, context.table, context.keys, read_budget=budget)
+            loaders = _Loaders(
+                self._spans,
+                context.table,
+                context.keys,
+                read_budget=context.shop.read_budget,
+                cached=context.loaders.cached,
+            )
             answer = await super().run(operation, replace(context, loaders=loaders))
             if answer.errors:
                 span.set_attributes(listed({"cartograph__errors": len(answer.errors)}))
@@ -197,10 +205,10 @@ class TracedExecutor(WatchedExecutor):
 
 
 class _Loaders(Loaders):
-    def __init__(self, spans: Spans, table: Table, keys: Any, *, read_budget: int) -> None:
-        super().__init__(table, keys, read_budget=read_budget)
+    def __init__(self, spans: Spans, table: Table, keys: Any, **named: Any) -> None:
+        super().__init__(table, keys, **named)
         self._spans = spans
-        self.items = _Items(spans, table)
+        self.items = _Items(spans, table, named["cached"])
 
     @cached_property
     def pages(self) -> PageLoader:

@@ -42,6 +42,9 @@ class Observer(Protocol):
     def batched(self, loader: str, size: int) -> None:
         """That a loader has gathered so many keys, and now asks for them."""
 
+    def found(self, kept: int, asked: int) -> None:
+        """That so many of the items asked for were in the cache."""
+
 
 class Observers:
     """Several at once."""
@@ -58,6 +61,10 @@ class Observers:
     def batched(self, loader: str, size: int) -> None:
         for each in self._all:
             each.batched(loader, size)
+
+    def found(self, kept: int, asked: int) -> None:
+        for each in self._all:
+            each.found(kept, asked)
 
 
 def call_of(

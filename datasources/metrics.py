@@ -66,6 +66,7 @@ class StoreMetrics(Collector):
     def __init__(self) -> None:
         self._calls: dict[str, _Calls] = defaultdict(_Calls)
         self._batches: dict[str, Distribution] = defaultdict(lambda: Distribution(_KEYS))
+        self._kept = self._asked = 0
 
     def called(self, call: Call) -> None:
         calls = self._calls[call.operation]
@@ -81,6 +82,10 @@ class StoreMetrics(Collector):
 
     def batched(self, loader: str, size: int) -> None:
         self._batches[loader].add(size)
+
+    def found(self, kept: int, asked: int) -> None:
+        self._kept += kept
+        self._asked += asked
 
     def collect(self) -> Iterator[Metric]:
         yield histogram(
@@ -106,6 +111,11 @@ class StoreMetrics(Collector):
             for error, count in calls.errors.items():
                 errors.add_metric([operation, error], count)
         yield errors
+        for name, meaning, count in (
+            ("asked", "Items that loaders asked the cache for.", self._asked),
+            ("found", "Items that were in the cache.", self._kept),
+        ):
+            yield CounterMetricFamily(f"cartograph_cache_{name}", meaning, count)
         yield histogram(
             "loader_batch_keys",
             "Keys that loaders gather before they ask.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from datasources.cache import Cached, Caller, ItemCache
 from datasources.calls import Observer
 from datasources.cursor import CursorCodec
 from datasources.errors import ServiceUnavailable
@@ -43,8 +44,8 @@ class Shop:
     gives the time in UTC, `random_bits` so many random bits as an integer. `index_lag` is how far
     what is read may lie behind what the stream has told already. `wrote` is called after each
     write. `guard` holds back what is asked of a store that fails, and `observer` is told of every
-    call of it. `client_of` gives the client for a tenant and for what has to be fresh or may be
-    some seconds old; None: it is always `client`.
+    call of it. `cache` keeps what is read between operations. `client_of` gives the client for a
+    tenant and for what has to be fresh or may be some seconds old; None: it is always `client`.
     """
 
     client: DynamoDBClient
@@ -62,6 +63,7 @@ class Shop:
     now: Callable[[], datetime]
     random_bits: Callable[[int], int] = secrets.randbits
     observer: Observer | None = None
+    cache: ItemCache | None = None
     client_of: Callable[[str, bool], DynamoDBClient] | None = None
 
     def change_cursor(self, tenant: str, position: Position) -> str:
@@ -95,6 +97,7 @@ class Shop:
             observer=self.observer,
         )
         keys = Keys(principal.tenant, self.shards)
+        cached = Cached(self.cache, _caller_of(principal)) if self.cache else None
         return Context(
             shop=self,
             principal=principal,
@@ -104,7 +107,10 @@ class Shop:
             tail=self.journal.tail(principal.tenant, lag=self.index_lag),
             keys=keys,
             table=table,
-            loaders=Loaders(table, keys, read_budget=self.read_budget),
+            cached=cached,
+            loaders=Loaders(
+                table, keys, read_budget=self.read_budget, cached=None if writes else cached
+            ),
         )
 
 
@@ -121,6 +127,7 @@ class Context:
     tail: Position | None
     keys: Keys
     table: Table
+    cached: Cached | None = None
     loaders: Loaders
 
     def new_id(self, moment: datetime) -> str:
@@ -158,6 +165,11 @@ class Context:
         """None for what is no change cursor of this tenant."""
         text = self.shop.cursors.open(cursor, (self.principal.tenant, _CHANGES))
         return None if text is None else Position.parse(text)
+
+
+def _caller_of(principal: Principal) -> Caller:
+    user_id = principal.user_id
+    return None if user_id is None else (principal.tenant, user_id)
 
 
 async def _nobody() -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self, TypeVar, cast
 
 from aiodataloader import DataLoader, Loader, dispatch_queue
 
+from datasources.cache import Cached
 from datasources.errors import StoreError
 from datasources.items import (
     Category,
@@ -93,13 +94,26 @@ class SharingLoader(DataLoader[K, V]):
 
 
 class ItemLoader(SharingLoader[Key, "Item | None"]):
-    """Rows of any kind by key: all that is asked for at once is one BatchGetItem."""
+    """Rows of any kind by key: all that is asked for at once is one BatchGetItem, but for what
+    is in the cache, where there is one."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, cached: Cached | None = None) -> None:
         super().__init__()
         self._table = table
+        self._cached = cached
 
     async def batch_load_fn(self, keys: list[Key]) -> list[Item | None]:
+        if self._cached is None:
+            return await self._read(keys)
+        kept = await self._cached.find(keys)
+        if observer := self._table.observer:
+            observer.found(len(kept), len(keys))
+        missing = [key for key in keys if key not in kept]
+        read = dict(zip(missing, await self._read(missing), strict=True)) if missing else {}
+        self._cached.cache.keep(read)
+        return [kept[key] if key in kept else read[key] for key in keys]
+
+    async def _read(self, keys: list[Key]) -> list[Item | None]:
         if observer := self._table.observer:
             observer.batched("items", len(keys))
         try:
@@ -168,11 +182,14 @@ class PageLoader(SharingLoader[PageRequest, Page]):
 class Loaders:
     """The loaders of one operation."""
 
-    def __init__(self, table: Table, keys: Keys, *, read_budget: int) -> None:
+    def __init__(
+        self, table: Table, keys: Keys, *, read_budget: int, cached: Cached | None = None
+    ) -> None:
         self._table = table
         self._keys = keys
         self._budget = read_budget
-        self.items = ItemLoader(table)
+        self.cached = cached
+        self.items = ItemLoader(table, cached)
 
     @cached_property
     def pages(self) -> PageLoader:

@@ -33,6 +33,10 @@ async def commit(context: Context, actions: Sequence[Action]) -> None:
         await context.table.transact(actions, token=token)
     except ItemTooLarge:
         raise rejected(UserErrorCode.INVALID, "this is more than can be stored") from None
+    finally:
+        # Whatever it came to: of an answer that was lost nobody knows.
+        if cached := context.cached:
+            await cached.wrote([action.key for action in actions])
     context.shop.wrote()
 
 

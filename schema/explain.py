@@ -57,12 +57,16 @@ class Record:
 
     def __init__(self) -> None:
         self._calls: list[Asked] = []
+        self._kept = 0
 
     def called(self, call: Call) -> None:
         self._calls.append(Asked(call, _asking.get()))
 
     def batched(self, loader: str, size: int) -> None:
         pass
+
+    def found(self, kept: int, asked: int) -> None:
+        self._kept += kept
 
     def told(self) -> dict[str, Any]:
         """As it goes to the client; times are in milliseconds since the first call."""
@@ -71,6 +75,7 @@ class Record:
         return {
             "rounds": [_round(each, start) for each in rounds(calls)],
             "repeated": list(repeated(calls)),
+            "cached": self._kept,
         }
 
 
@@ -78,7 +83,8 @@ def explained(context: Context, record: Record) -> Context:
     """The same operation, its calls noted."""
     table = replace(context.table, observer=Observers(context.table.observer, record))
     budget = context.shop.read_budget
-    return replace(context, table=table, loaders=_Loaders(table, context.keys, read_budget=budget))
+    loaders = _Loaders(table, context.keys, read_budget=budget, cached=context.loaders.cached)
+    return replace(context, table=table, loaders=loaders)
 
 
 def naming(
@@ -137,9 +143,9 @@ class _Pages(_Remembering[PageRequest, Page], PageLoader):
 
 
 class _Loaders(Loaders):
-    def __init__(self, table: Table, keys: Any, *, read_budget: int) -> None:
-        super().__init__(table, keys, read_budget=read_budget)
-        self.items = _Items(table)
+    def __init__(self, table: Table, keys: Any, **named: Any) -> None:
+        super().__init__(table, keys, **named)
+        self.items = _Items(table, named["cached"])
 
     @cached_property
     def pages(self) -> PageLoader:

@@ -123,6 +123,10 @@ def text_of(raw: bytes | str) -> str:
     return raw.decode() if isinstance(raw, bytes) else raw
 
 
+def bytes_of(raw: bytes | str) -> bytes:
+    return raw if isinstance(raw, bytes) else raw.encode()
+
+
 async def answer_of(answer: Awaitable[Any] | Any) -> Any:
     """What redis types as either, for its two kinds of client: here it is awaitable."""
     return await answer

@@ -337,6 +337,7 @@ async def test_an_n_plus_1_is_pointed_out(page: Page) -> None:
     explained = {
         "rounds": [{"at": 0.0, "milliseconds": 2.0, "calls": [call] * 20}],
         "repeated": [asked | {"operation": "Query", "index": None, "calls": 20, "times": 20}],
+        "cached": 0,
     }
 
     async def answer_so(route: Route) -> None:

@@ -254,6 +254,7 @@ def test_a_role_for_tenants_and_a_cluster_of_dax_can_be_given(environment: Envir
         ({"TENANT_ROLE_ARN": "arn:aws:iam::123456789012:user/tenant"}, "TENANT_ROLE_ARN"),
         ({"DAX_ENDPOINT": "https://shop.example"}, "DAX_ENDPOINT"),
         ({"DAX_ENDPOINT": CACHE, "TENANT_ROLE_ARN": ROLE}, "not both"),
+        ({"DAX_ENDPOINT": CACHE, "CACHE": "true"}, "not both"),
         ({"STORE": "embedded", "TENANT_ROLE_ARN": ROLE}, "not be set when embedded"),
         ({"STORE": "embedded", "DAX_ENDPOINT": CACHE}, "not be set when embedded"),
     ],

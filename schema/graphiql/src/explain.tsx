@@ -2,7 +2,7 @@ import type { HISTORY_PLUGIN } from 'graphiql';
 import { useSyncExternalStore } from 'react';
 
 /** What the service says in `extensions.explain` (schema/explain.py); times are in milliseconds. */
-type Explanation = { rounds: Round[]; repeated: Repeated[] };
+type Explanation = { rounds: Round[]; repeated: Repeated[]; cached: number };
 type Round = { at: number; milliseconds: number; calls: Call[] };
 type Call = {
   operation: string;
@@ -88,7 +88,7 @@ function Panel() {
   );
 }
 
-function Rounds({ rounds, repeated }: Explanation) {
+function Rounds({ rounds, repeated, cached }: Explanation) {
   const calls = rounds.flatMap((round) => round.calls);
   const end = Math.max(0, ...rounds.map((round) => round.at + round.milliseconds));
   const units = calls.reduce((sum, call) => sum + call.units, 0);
@@ -96,7 +96,7 @@ function Rounds({ rounds, repeated }: Explanation) {
     <>
       <p role="status">
         {plural(rounds.length, 'round')}, {plural(calls.length, 'call')}, {units} units,{' '}
-        {end.toFixed(1)} ms
+        {end.toFixed(1)} ms{cached > 0 && `, ${plural(cached, 'item')} from the cache`}
       </p>
       {repeated.map(({ field, path, operation, calls, times }) => (
         <p className="repeated" key={`${path} ${operation}`} title={path}>

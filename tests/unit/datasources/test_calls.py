@@ -52,6 +52,9 @@ class Told:
     def batched(self, loader: str, size: int) -> None:
         self.batches.append((loader, size))
 
+    def found(self, kept: int, asked: int) -> None:
+        raise AssertionError("there is no cache")
+
 
 def table(told: Told, *answers: dict[str, Any] | Exception, seconds: float = 60) -> Table:
     client: Any = Client(*answers)

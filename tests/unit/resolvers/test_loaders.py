@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from datasources import products, reviews, users
+from datasources.cache import Cached, Caller, MemoryCache
 from datasources.errors import StoreError
 from datasources.items import ProductStatus, Review
 from datasources.keys import Keys
@@ -258,3 +260,46 @@ async def test_loaders_of_two_tenants_share_nothing() -> None:
     store = with_users(1)
     theirs = Loaders(store.table(), Keys("u", 2), read_budget=2_000)
     assert await theirs.user("user-0") is None
+
+
+# --- the cache ------------------------------------------------------------------------------
+
+
+def cached(store: Store, cache: MemoryCache, caller: Caller = None) -> Loaders:
+    return Loaders(store.table(), KEYS, read_budget=2_000, cached=Cached(cache, caller))
+
+
+async def test_what_is_in_the_cache_is_not_read_again_and_the_rest_is_one_call() -> None:
+    store, cache = with_users(3), MemoryCache(time.monotonic, most=10)
+    assert await cached(store, cache).user("user-0") == items.user(0)
+    store.calls.clear()
+
+    loaders = cached(store, cache)
+    found = await asyncio.gather(*(loaders.user(f"user-{n}") for n in (2, 0, 1, 9)))
+    assert found == [items.user(2), items.user(0), items.user(1), None]
+    assert [len(call["RequestItems"]["shop"]["Keys"]) for _, call in store.calls] == [3]
+    assert await cached(store, cache).user("user-1") == items.user(1)
+    assert len(store.calls) == 1
+
+
+async def test_who_has_written_reads_the_store() -> None:
+    store, cache = with_users(1), MemoryCache(time.monotonic, most=10)
+    me = ("t", "user-0")
+    await cached(store, cache).user("user-0")
+    await cache.wrote([], me)
+    store.calls.clear()
+
+    await cached(store, cache, me).user("user-0")
+    assert len(store.calls) == 1
+    await cached(store, cache).user("user-0")
+    assert len(store.calls) == 1
+
+
+async def test_a_failed_read_is_not_kept() -> None:
+    store, cache = with_users(1), MemoryCache(time.monotonic, most=10)
+    store.refused.add("batch_get_item")
+    with pytest.raises(StoreError):
+        await cached(store, cache).user("user-0")
+
+    store.refused.clear()
+    assert await cached(store, cache).user("user-0") == items.user(0)
