@@ -199,7 +199,7 @@ async def test_a_deadline_ends_the_wait_and_not_the_call_which_keeps_its_thread(
             await table_of(client).batch_get([KEY])
         cluster.may.set()
         async with asyncio.timeout(30):
-            while client._places._free.locked():  # type: ignore[attr-defined]  # noqa: ASYNC110
+            while client._places._free.locked():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert await table_of(client).batch_get([KEY])
         assert len(cluster.rows.calls) == 2
