@@ -63,11 +63,11 @@ class Template:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that is there; `parameters` are the names of those that it was made with."""
+    """A stack that is there; of a secret parameter CloudFormation tells asterisks."""
 
     name: str
     status: str
-    parameters: frozenset[str]
+    parameters: Mapping[str, str]
     outputs: Mapping[str, str]
 
 
@@ -82,9 +82,13 @@ class Change:
     replaces: str | None
 
     @property
-    def loses(self) -> bool:
-        """Whether what the resource holds may be lost."""
-        return self.action == "Remove" or self.replaces in {"True", "Conditional"}
+    def warning(self) -> str:
+        """What to look at twice, since what the resource holds may be lost."""
+        if self.action == "Remove":
+            return "is removed"
+        return {"True": "is replaced", "Conditional": "may be replaced"}.get(
+            self.replaces or "", ""
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ async def find(client: StacksClient, name: str) -> Stack | None:
     return Stack(
         name,
         found["StackStatus"],
-        frozenset(each["ParameterKey"] for each in found.get("Parameters", ())),
+        {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", ())},
         {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", ())},
     )
 

@@ -34,9 +34,12 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 HIDDEN = "********"
 
 
+# By the names of stacks, then by their own; None: to be known later.
+Outputs = dict[str, Mapping[str, str | None]]
+
+
 class Choice(NamedTuple):
-    """What a parameter of a stack will be, and by whose word; the value None is the one that the
-    stack or its template has."""
+    """What a parameter of a stack will be, None where that is not known yet, and by whose word."""
 
     value: str | None
     source: str
@@ -98,10 +101,11 @@ def rehearse(
     given: Mapping[str, str],
 ) -> None:
     """Shows each stack with its parameters and resources, from the templates alone."""
-    every = [Template(name, path) for name, path in there().items()]
+    outputs: Outputs = {
+        name: dict.fromkeys(Template(name, path).outputs) for name, path in there().items()
+    }
     for template in templates:
-        others = [each.outputs for each in every if each.name != template.name]
-        produced = dict.fromkeys(name for outputs in others for name in outputs)
+        produced = of_others(outputs, template.name)
         name = stack_name(arguments, template.name)
         show(f"Stack {name} in {settings.region}, {template.path.name}")
         choices = chosen(template, given, produced, None)
@@ -122,20 +126,20 @@ async def carry_out(
 ) -> None:
     """One stack after the other. What is missing is told before anything is changed."""
     found = {name: await stacks.find(client, stack_name(arguments, name)) for name in there()}
-    deployed = {template.name for template in templates}
-    # Stacks that are not deployed now may have what others need.
-    produced: dict[str, str | None] = {}
-    for name, stack in found.items():
-        if stack and name not in deployed:
-            produced |= stack.outputs
-    promised = dict(produced)
+    # What is there already may have what others need, whether it is deployed now or not.
+    outputs: Outputs = {name: stack.outputs for name, stack in found.items() if stack}
+    promised = dict(outputs)
     for template in templates:
-        check_complete(template, chosen(template, given, promised, found[template.name]))
-        promised |= dict.fromkeys(template.outputs)
+        produced = of_others(promised, template.name)
+        check_complete(template, chosen(template, given, produced, found[template.name]))
+        promised[template.name] = dict.fromkeys(template.outputs)
     for template in templates:
+        produced = of_others(outputs, template.name)
         choices = chosen(template, given, produced, found[template.name])
         check_complete(template, choices)
-        produced |= await one(client, arguments, template, found[template.name], choices)
+        outputs[template.name] = await one(
+            client, arguments, template, found[template.name], choices
+        )
 
 
 async def one(
@@ -153,7 +157,11 @@ async def one(
         template,
         name,
         existing,
-        {key: each.value for key, each in choices.items() if each.source != DEFAULT},
+        {
+            key: None if each.source == KEPT else each.value
+            for key, each in choices.items()
+            if each.source != DEFAULT
+        },
         change_set=f"cartograph-{now():%Y%m%d-%H%M%S-%f}",
         waiting=Waiting(say, pause=2.0),
     )
@@ -194,14 +202,23 @@ def chosen(
         if name in given:
             choices[name] = Choice(given[name], GIVEN)
         elif name in produced:
-            choices[name] = Choice(produced[name], OUTPUT)
+            is_open = produced[name] is None and "Default" in declared
+            choices[name] = Choice(produced[name], f"{OUTPUT}, or default" if is_open else OUTPUT)
         elif existing and name in existing.parameters:
-            choices[name] = Choice(None, KEPT)
+            choices[name] = Choice(existing.parameters[name], KEPT)
         elif "Default" in declared:
             choices[name] = Choice(str(declared["Default"]), DEFAULT)
         else:
             choices[name] = Choice(None, MISSING)
     return choices
+
+
+def of_others(outputs: Outputs, name: str) -> dict[str, str | None]:
+    """The outputs of all stacks but one."""
+    found: dict[str, str | None] = {}
+    for other, produced in outputs.items():
+        found |= produced if other != name else {}
+    return found
 
 
 def check_complete(template: Template, choices: Mapping[str, Choice]) -> None:
@@ -249,10 +266,7 @@ def stack_name(arguments: argparse.Namespace, name: str) -> str:
 def changes(proposed: ChangeSet, template: Template, choices: Mapping[str, Choice]) -> str:
     """The parameters, and what would happen to each resource."""
     parameters = indented([described(template, name, each) for name, each in choices.items()])
-    lines = [
-        [each.action, each.resource, each.kind, "what it holds may be lost" if each.loses else ""]
-        for each in proposed.changes
-    ]
+    lines = [[each.action, each.resource, each.kind, each.warning] for each in proposed.changes]
     return f"{parameters}\n{indented(lines)}"
 
 

@@ -24,7 +24,7 @@ Outputs:
 """
 NEW = ChangeSet("shop", "set", is_new=True)
 OLD = ChangeSet("shop", "set", is_new=False)
-THERE = Stack("shop", "UPDATE_COMPLETE", frozenset({"Project"}), {})
+THERE = Stack("shop", "UPDATE_COMPLETE", {"Project": "x"}, {})
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def test_a_stack_is_found_with_its_parameters_and_outputs() -> None:
     )
 
     assert await stacks.find(client(describe_stacks=found), "shop") == Stack(
-        "shop", "CREATE_COMPLETE", frozenset({"Project"}), {"TableName": "x-x"}
+        "shop", "CREATE_COMPLETE", {"Project": "x"}, {"TableName": "x-x"}
     )
 
 
@@ -118,9 +118,9 @@ async def proposed(
     ("existing", "kind"),
     [
         (None, "CREATE"),
-        (Stack("shop", "REVIEW_IN_PROGRESS", frozenset(), {}), "CREATE"),
+        (Stack("shop", "REVIEW_IN_PROGRESS", {}, {}), "CREATE"),
         (THERE, "UPDATE"),
-        (Stack("shop", "UPDATE_ROLLBACK_COMPLETE", frozenset(), {}), "UPDATE"),
+        (Stack("shop", "UPDATE_ROLLBACK_COMPLETE", {}, {}), "UPDATE"),
     ],
 )
 async def test_what_would_change_is_shown_page_by_page(
@@ -162,19 +162,19 @@ async def test_what_would_change_is_shown_page_by_page(
 
 
 @pytest.mark.parametrize(
-    ("action", "replaces", "loses"),
+    ("action", "replaces", "warning"),
     [
-        ("Add", None, False),
-        ("Modify", "False", False),
-        ("Modify", "Conditional", True),
-        ("Modify", "True", True),
-        ("Remove", None, True),
+        ("Add", None, ""),
+        ("Modify", "False", ""),
+        ("Modify", "Conditional", "may be replaced"),
+        ("Modify", "True", "is replaced"),
+        ("Remove", None, "is removed"),
     ],
 )
-def test_it_is_known_what_may_lose_what_it_holds(
-    action: str, replaces: str | None, loses: bool
+def test_it_is_told_what_may_lose_what_it_holds(
+    action: str, replaces: str | None, warning: str
 ) -> None:
-    assert Change(action, "Table", "AWS::DynamoDB::Table", replaces).loses is loses
+    assert Change(action, "Table", "AWS::DynamoDB::Table", replaces).warning == warning
 
 
 async def test_where_nothing_would_change_the_change_set_is_taken_back(template: Template) -> None:
@@ -207,7 +207,7 @@ async def test_a_stack_that_can_only_be_deleted_is_left_alone(
     template: Template, status: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"is {status}; delete it"):
-        await proposed(client(), template, Stack("shop", status, frozenset(), {}))
+        await proposed(client(), template, Stack("shop", status, {}, {}))
 
 
 async def test_only_a_stack_that_is_new_is_taken_back_with_its_change_set() -> None:
