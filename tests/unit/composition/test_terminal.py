@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import unicodedata
+from collections.abc import Iterator
 from typing import IO, Any
 
 import pytest
@@ -116,11 +117,13 @@ def test_nothing_is_no_table() -> None:
 
 
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch) -> IO[str]:
+def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[str]]:
     """What is written here is typed at the terminal."""
     reading, writing = os.pipe()
-    monkeypatch.setattr("sys.stdin", os.fdopen(reading))
-    return os.fdopen(writing, "w")
+    with os.fdopen(reading) as stdin, os.fdopen(writing, "w") as typing:
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield typing
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize(
@@ -142,4 +145,3 @@ async def test_a_question_can_be_left_unanswered(typed: IO[str]) -> None:
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    typed.close()
