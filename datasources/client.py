@@ -38,6 +38,7 @@ _SECONDS_TO_WAIT = 1.0  # until a connection is free
 _SECONDS_TO_READ_LOCALLY = 30
 # An answer given up on may be of a message that was taken, which is then sent twice.
 _SECONDS_TO_ACCEPT = 10
+_SECONDS_FOR_COMMANDS = 30  # where a person waits who can end it
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,30 @@ class QueueClient(Protocol):
     async def change_message_visibility(self, **parameters: Any) -> dict[str, Any]: ...
 
     async def get_queue_attributes(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+class FilesClient(Protocol):
+    """What is used of the S3 API."""
+
+    async def get_object(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+class StacksClient(Protocol):
+    """What is used of the CloudFormation API."""
+
+    async def describe_stacks(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def describe_stack_events(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def create_change_set(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def describe_change_set(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def execute_change_set(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def delete_change_set(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def delete_stack(self, **parameters: Any) -> dict[str, Any]: ...
 
 
 def new_session(endpoint: Endpoint) -> aioboto3.Session:
@@ -189,6 +214,24 @@ async def open_sqs_client(
     """A client of queues, closed at the end of the block; a long poll has to be under 10 s."""
     async with _open("sqs", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
         yield cast("QueueClient", client)
+
+
+@asynccontextmanager
+async def open_s3_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[FilesClient]:
+    """A client of what is kept in S3, closed at the end of the block."""
+    async with _open("s3", endpoint, session, seconds=_SECONDS_FOR_COMMANDS) as client:
+        yield cast("FilesClient", client)
+
+
+@asynccontextmanager
+async def open_stacks_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[StacksClient]:
+    """A client of CloudFormation, closed at the end of the block."""
+    async with _open("cloudformation", endpoint, session, seconds=_SECONDS_FOR_COMMANDS) as client:
+        yield cast("StacksClient", client)
 
 
 @asynccontextmanager
