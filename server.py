@@ -9,10 +9,10 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import uvloop
 from jwt.warnings import InsecureKeyLengthWarning
@@ -21,6 +21,8 @@ from starlette.applications import Starlette
 
 import settings as configuration
 from composition import logs
+from composition.commands import archive, backup, deploy, export, partiql
+from composition.commands.adding import Command, Parser, Work
 from composition.identity import mint_token
 from composition.live import open_letters, open_processor
 from composition.serving import answer, check_workers, introduction
@@ -31,6 +33,7 @@ from composition.store import (
     open_endpoint,
     open_store,
 )
+from composition.terminal import say
 from composition.workers import Worker, fork_workers
 from datasources.client import open_client
 from datasources.erasure import finish_all
@@ -202,15 +205,6 @@ async def schema(_settings: Settings, _arguments: argparse.Namespace) -> None:
 
 # --- the command line -----------------------------------------------------------------------
 
-Command = Callable[[Settings, argparse.Namespace], None]
-Work = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, None]]
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, exit code 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
 
 def parser() -> argparse.ArgumentParser:
     root = Parser(prog="cartograph", description="A GraphQL API for a shop in one DynamoDB table.")
@@ -264,6 +258,8 @@ def parser() -> argparse.ArgumentParser:
         help="sets right what differs; the stream must be followed meanwhile",
     )
     add("erase", erase, "Removes what is left of erased users; can be run again at any time.")
+    for module in (partiql, backup, export, archive, deploy):
+        module.add(add)
     return root
 
 
@@ -284,10 +280,6 @@ def workers(text: str) -> int:
 def in_loop(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
-
-
-def say(line: str) -> None:
-    print(f"cartograph: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def main(argv: Sequence[str] | None = None) -> None:

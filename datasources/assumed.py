@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from aiobotocore.credentials import AioCredentials
 from botocore.credentials import ReadOnlyCredentials
@@ -22,6 +23,12 @@ _PAUSE = 5.0  # seconds after an attempt that failed
 _PATIENCE = 2.0  # seconds that a call waits for an attempt
 
 log = logging.getLogger(__name__)
+
+
+class RoleClient(Protocol):
+    """What is used of the STS API."""
+
+    async def assume_role(self, **parameters: Any) -> dict[str, Any]: ...
 
 
 class RoleUnavailableError(BotoCoreError):
@@ -71,6 +78,10 @@ class AssumedCredentials(AioCredentials):  # type: ignore[misc]
         if self._now is None or self._now.ends <= self._clock():
             raise RoleUnavailableError(why=self._failure or "It takes long to assume the role")
         return self._now.credentials
+
+    async def load_credentials(self) -> AssumedCredentials:
+        """What a session asks its chain of credentials for: this is one of one link."""
+        return self
 
     def close(self) -> None:
         if self._renewal:

@@ -15,7 +15,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from datasources.assumed import AssumedCredentials, RoleUnavailableError
+from datasources.assumed import AssumedCredentials, RoleClient, RoleUnavailableError
 from datasources.attributes import decode_row
 from datasources.breaker import NotAsked
 from datasources.errors import (
@@ -40,6 +40,7 @@ _SECONDS_TO_WAIT = 1.0  # until a connection is free
 _SECONDS_TO_READ_LOCALLY = 30
 # An answer given up on may be of a message that was taken, which is then sent twice.
 _SECONDS_TO_ACCEPT = 10
+_SECONDS_FOR_COMMANDS = 30  # where a person waits who can end it
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,28 @@ class QueueClient(Protocol):
     async def get_queue_attributes(self, **parameters: Any) -> dict[str, Any]: ...
 
 
-class RoleClient(Protocol):
-    """What is used of the STS API."""
+class FilesClient(Protocol):
+    """What is used of the S3 API."""
 
-    async def assume_role(self, **parameters: Any) -> dict[str, Any]: ...
+    async def get_object(self, **parameters: Any) -> dict[str, Any]: ...
+
+
+class StacksClient(Protocol):
+    """What is used of the CloudFormation API."""
+
+    async def describe_stacks(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def describe_stack_events(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def create_change_set(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def describe_change_set(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def execute_change_set(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def delete_change_set(self, **parameters: Any) -> dict[str, Any]: ...
+
+    async def delete_stack(self, **parameters: Any) -> dict[str, Any]: ...
 
 
 def new_session(endpoint: Endpoint) -> aioboto3.Session:
@@ -116,20 +135,10 @@ def sessions(endpoint: Endpoint) -> Callable[[AssumedCredentials], aioboto3.Sess
     def session_with(credentials: AssumedCredentials) -> aioboto3.Session:
         session = get_session()
         session.register_component("data_loader", descriptions)
-        session.register_component("credential_provider", _Chain(credentials))
+        session.register_component("credential_provider", credentials)
         return aioboto3.Session(botocore_session=session, region_name=endpoint.region)
 
     return session_with
-
-
-class _Chain:
-    """Where a session gets its credentials, of one link."""
-
-    def __init__(self, credentials: AssumedCredentials) -> None:
-        self._credentials = credentials
-
-    async def load_credentials(self) -> AssumedCredentials:
-        return self._credentials
 
 
 @asynccontextmanager
@@ -229,6 +238,24 @@ async def open_sts_client(
     """A client that assumes roles, closed at the end of the block."""
     async with _open("sts", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
         yield cast("RoleClient", client)
+
+
+@asynccontextmanager
+async def open_s3_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[FilesClient]:
+    """A client of what is kept in S3, closed at the end of the block."""
+    async with _open("s3", endpoint, session, seconds=_SECONDS_FOR_COMMANDS) as client:
+        yield cast("FilesClient", client)
+
+
+@asynccontextmanager
+async def open_stacks_client(
+    endpoint: Endpoint, session: aioboto3.Session | None = None
+) -> AsyncIterator[StacksClient]:
+    """A client of CloudFormation, closed at the end of the block."""
+    async with _open("cloudformation", endpoint, session, seconds=_SECONDS_FOR_COMMANDS) as client:
+        yield cast("StacksClient", client)
 
 
 @asynccontextmanager

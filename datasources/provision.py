@@ -14,11 +14,11 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from datasources.client import CLIENT_ERRORS, as_store_error
 from datasources.errors import ConfigurationError
+from datasources.templates import load_template
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -110,28 +110,9 @@ async def check(client: DynamoDBClient, table: str, template: Path) -> None:
 # --- the template ------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short tags as the long forms they stand for, as plain data."""
-
-
-def _short_form(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    elif isinstance(node, yaml.MappingNode):
-        value = loader.construct_mapping(node, deep=True)
-    else:
-        value = node.value
-    return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
 def read_template(template: Path, table: str) -> tuple[TableDefinition, TableDefinition]:
     """The main table, named `table`, and the system table, named `table`-system."""
-    text = template.read_text(encoding="utf-8")
-    document = yaml.load(text, Loader=_Loader)  # noqa: S506 it is a SafeLoader
+    document = load_template(template)
     declared = document.get("Parameters", {}).items()
     defaults = {name: one["Default"] for name, one in declared if "Default" in one}
     scope = {**document, "Parameters": defaults | PARAMETERS}

@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING
 
 from botocore.credentials import ReadOnlyCredentials
 
-from datasources.assumed import Assumed, AssumedCredentials, RoleUnavailableError
-from datasources.client import (
-    Endpoint,
-    RoleClient,
-    open_client,
-    open_sts_client,
-    sessions,
-)
+from datasources.assumed import Assumed, AssumedCredentials, RoleClient, RoleUnavailableError
+from datasources.client import Endpoint, open_client, open_sts_client, sessions
 from datasources.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -37,9 +37,10 @@ _KEEP = """
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return
 end
-for i = 2, #KEYS, 2 do
-  if redis.call('EXISTS', KEYS[i + 1]) == 0 then
-    redis.call('SET', KEYS[i], ARGV[i / 2 + 1], 'PX', ARGV[1])
+local life = table.remove(ARGV, 1)
+for i, item in ipairs(ARGV) do
+  if redis.call('EXISTS', KEYS[2 * i + 1]) == 0 then
+    redis.call('SET', KEYS[2 * i], item, 'PX', life)
   end
 end
 """

@@ -45,7 +45,9 @@ Outcome = tuple[int, str, str]
 
 
 @pytest.fixture
-def cartograph(configure: Configure, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def cartograph(
+    configure: Configure, capsys: pytest.CaptureFixture[str], logging_kept: None
+) -> Callable[..., Outcome]:
     """Runs a command in process: its exit code, and what went to stdout and to stderr."""
     configure(JWT_SECRET=SECRET)
 
@@ -74,7 +76,7 @@ def test_the_project_has_the_command_as_its_entry_point() -> None:
 
 
 def test_the_commands_that_scripts_rely_on_are_there() -> None:
-    assert {"serve", "schema", "token", "table", "seed"} <= set(COMMANDS)
+    assert {"serve", "schema", "token", "table", "seed", "deploy", "export"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -113,6 +115,28 @@ def test_the_help_of_serve_lists_every_setting(cartograph: Cartograph) -> None:
         (["token", "--sub", "a", "--tenant", "elsewhere"], "--tenant"),
         (["seed", "--users", "many"], "--users"),
         (["seed", "--users", "1.5"], "--users"),
+        (["partiql"], "statement"),
+        (["partiql", "SELECT * FROM cartograph", "--limit", "0"], "--limit"),
+        (["partiql", "SELECT * FROM cartograph", "--limit", "few"], "--limit"),
+        (["partiql", "SELECT * FROM cartograph", "-p", '{"X": 1}'], "--parameter"),
+        (["partiql", "SELECT * FROM cartograph", "-p", "{"], "--parameter"),
+        (["partiql", "SELECT * FROM cartograph", "-p", "a"], "--parameter"),
+        (["partiql", "SELECT * FROM cartograph WHERE a = ?"], "--parameter"),
+        (["partiql", "DELETE FROM cartograph"], "only SELECT"),
+        (["backup"], "ACTION"),
+        (["backup", "eat"], "eat"),
+        (["backup", "make"], "NAME"),
+        (["backup", "list"], "CARTOGRAPH_STORE"),
+        (["backup", "restore", "a", "b", "--at", "noon"], "--at"),
+        (["backup", "restore", "a", "b", "--at", "2026-11-22T10:00:00"], "--at"),
+        (["export"], "BUCKET"),
+        (["export", "bucket"], "CARTOGRAPH_STORE"),
+        (["export", "bucket", "--from", "today"], "--from"),
+        (["archive"], "EXPORT"),
+        (["archive", "s3://bucket/folder", "/nowhere/out"], "CARTOGRAPH_STORE"),
+        (["archive", "/nowhere", "/nowhere/out"], "/nowhere/manifest-summary.json"),
+        (["archive", "/nowhere", "/"], "OUT"),
+        (["deploy"], "CARTOGRAPH_STORE"),
         (["seed"], "CARTOGRAPH_DATA_DIR"),
         (["table"], "CARTOGRAPH_DATA_DIR"),
     ],
@@ -163,6 +187,36 @@ def test_a_wrong_setting_is_told_in_one_line_with_what_it_should_be(
     (line,) = said.splitlines()
     assert wanted in line
     assert "CARTOGRAPH_" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["backup", "restore", "new"], "BACKUP or --at"),
+        (["backup", "restore", "a", "new", "--at", "latest"], "BACKUP or --at"),
+        (["export", "bucket", "--to", "2026-11-22T10:00:00Z"], "--from"),
+        (
+            ["export", "bucket", "--from", "2026-11-22T10:00Z", "--to", "2026-11-22T10:05Z"],
+            "15 minutes to 24 hours",
+        ),
+        (
+            ["export", "bucket", "--from", "2026-11-22T10:00Z", "--at", "2026-11-22T10:05Z"],
+            "--at",
+        ),
+        (["archive", "s3://bucket", "/nowhere/out"], "s3://BUCKET/FOLDER"),
+    ],
+    ids=lambda part: " ".join(part)[:40] if isinstance(part, list) else part,
+)
+def test_arguments_that_do_not_go_together_are_told_in_one_line(
+    cartograph: Cartograph, configure: Configure, arguments: list[str], named: str
+) -> None:
+    configure(STORE="http://127.0.0.1:1", CURSOR_KEYS=CURSOR_KEYS)
+
+    code, shown, said = cartograph(*arguments)
+
+    assert (code, shown) == (2, "")
+    (line,) = said.splitlines()
+    assert named in line
 
 
 def test_several_workers_need_a_broker(cartograph: Cartograph, configure: Configure) -> None:

@@ -28,19 +28,7 @@ OURS = logging.getLogger("tests.ours")
 
 
 @pytest.fixture
-def kept() -> Iterator[None]:
-    """What `configure` changes is as before afterwards."""
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
-    hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook)
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level = before
-    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
-
-
-@pytest.fixture
-def stream(kept: None) -> io.StringIO:
+def stream(logging_kept: None) -> io.StringIO:
     return io.StringIO()
 
 

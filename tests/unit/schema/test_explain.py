@@ -60,4 +60,4 @@ def test_the_fields_of_a_call_are_told_apart() -> None:
 
 
 def test_an_operation_without_calls_has_no_rounds() -> None:
-    assert Record().told() == {"rounds": [], "repeated": []}
+    assert Record().told() == {"rounds": [], "repeated": [], "cached": 0}
