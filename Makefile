@@ -11,6 +11,8 @@ JUDGED ?= 5000
 # Made-up documents that are sent, and the seed that they are drawn from.
 FUZZED ?= 20000
 SEED ?= $(shell date +%s)
+# Of a soak.
+MINUTES ?= 10
 BIN := .venv/bin
 PEERS := bench/peers/node
 NPM := $(shell command -v npm 2>/dev/null)
@@ -21,7 +23,8 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test judge fuzz bench bench-orders bench-live bench-store bench-workers lint format graphiql schema lock clean explorer
+.PHONY: serve test judge fuzz chaos soak bench bench-orders bench-live bench-store bench-workers \
+	bench-overload lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
@@ -37,6 +40,12 @@ judge: .venv/installed-dev ## hold plans against graphql-core, thousands of time
 fuzz: .venv/installed-dev ## send made-up documents, thousands of them; FUZZED= says how many, SEED= which
 	FUZZED=$(FUZZED) SEED=$(SEED) $(BIN)/python -m pytest -n $(WORKERS) tests/unit/schema/test_fuzz.py
 
+chaos: .venv/installed-dev ## shop for a minute while every part fails (needs redis-server); SEED= says how
+	$(BIN)/python -m tests.chaos --seed $(SEED)
+
+soak: .venv/installed ## have 500 sockets come and go for MINUTES=, and look what stays
+	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
 bench: .venv/installed $(PEERS)/node_modules/installed ## compare with other servers (needs npm)
 	$(BIN)/python -m bench.compare
 
@@ -51,6 +60,9 @@ bench-store: .venv/installed ## compare what an answer costs over a small and a 
 
 bench-workers: .venv/installed ## compare one worker process and two (needs redis-server)
 	$(BIN)/python -m bench.workers
+
+bench-overload: .venv/installed ## measure what is answered of three times too much
+	$(BIN)/python -m bench.overload
 
 lint: .venv/installed-dev ## check style, types and the templates
 	$(BIN)/ruff check .

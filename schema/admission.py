@@ -23,12 +23,15 @@ MESSAGE = "More is asked of this service than it can answer now; try again in a 
 RETRY_AFTER = "1"  # seconds
 
 _TICK = 0.05  # seconds from one look at the loop to the next
-# Looks of which the best counts, as in CoDel (RFC 8289): a loop that was late once had something
-# long to do, or its processor had; one that has too much to do is late each time.
-_LOOKS = 4
-_STEEPEST = 0.7  # what is left of the places at least, from one look to the next
+# Seconds, and looks at least, of which the best counts, as in CoDel (RFC 8289): a loop that was
+# late once had something long to do, or its processor had; one that has too much to do is late
+# each time.
+_INTERVAL, _LOOKS = 0.2, 2
+_STEEPEST = 0.5  # what is left of the places at least, from one look to the next
 _IN_TIME = 0.7  # of those who could be served in time, for rates change
-_RISE = 0.05  # of the places, and one at least
+_RISE = 0.1  # of the places, and one at least
+_SMOOTH = 0.25  # what a look counts for in the rate
+_IN_USE = 0.5  # of the places: with fewer taken, their number changes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Places:
     """Between `least` and `most`, `first` to begin with; `lag` is how many seconds the event loop
     may be late time after time, `patience` how many somebody waits for a place."""
 
-    first: int = 256
+    first: int = 128
     least: int = 16
     most: int = 1_024
     lag: float = 0.005
@@ -52,8 +55,9 @@ class Admission:
         self._waiting: deque[asyncio.Future[bool]] = deque()
         self._most_running = 0  # since the last look at the loop
         self._done = 0  # likewise
-        self._lags: deque[float] = deque([0.0] * _LOOKS, maxlen=_LOOKS)
-        self._rate = 0.0  # of operations that are done, a second
+        self._lags: deque[float] = deque()
+        # Of operations that are done, a second, while all places are taken.
+        self._rate: float | None = None
         self._may_wait = self._places.first
         self._let_in = 0  # since the loop last had its turn: they are yet to enter
         self.limit = float(self._places.first)
@@ -107,21 +111,36 @@ class Admission:
     def observe(self, lag: float) -> None:
         """The loop was so many seconds late."""
         places = self._places
-        self._lags.append(lag)
-        least = min(self._lags)
+        least = self._sustained(lag)
         all_taken = self._most_running >= self.limit
         if least > places.lag:
-            self.limit = max(places.least, self.limit * max(_STEEPEST, places.lag / least))
+            # Or it lags for other reasons, and fewer places would help nobody.
+            if self._most_running >= _IN_USE * self.limit:
+                taken = min(self.limit, self._most_running)
+                self.limit = max(places.least, taken * max(_STEEPEST, places.lag / least))
         elif all_taken or self.limit < places.first:
             self.limit = min(places.most, self.limit + max(1.0, _RISE * self.limit))
-        self._rate += (self._done / (_TICK + max(0.0, lag)) - self._rate) / _LOOKS
         if all_taken:
+            rate = self._done / (_TICK + max(0.0, lag))
+            before = rate if self._rate is None else self._rate
+            self._rate = before + _SMOOTH * (rate - before)
             # As many as will have had their turn, and not many that wait for nothing.
             self._may_wait = max(1, int(_IN_TIME * places.patience * self._rate))
         else:
+            self._rate = None  # what was done is what was asked, and says nothing of what could be
             self._may_wait = int(self.limit)
         self._most_running, self._done = self.running, 0
         self._hand_on()
+
+    def _sustained(self, lag: float) -> float:
+        """The least that the loop has been late by, of late."""
+        lags = self._lags
+        lags.append(lag)
+        # Each look was as long after the one before as the loop was late.
+        spanned = sum(_TICK + one for one in lags)
+        while len(lags) > _LOOKS and spanned - (_TICK + lags[0]) >= _INTERVAL:
+            spanned -= _TICK + lags.popleft()
+        return min(lags) if spanned >= _INTERVAL and len(lags) >= _LOOKS else 0.0
 
     def _forget(self) -> None:
         self._let_in = 0

@@ -82,11 +82,11 @@ async def processor_killed(world: World, seconds: float) -> None:
 
 
 async def instance_killed(world: World, _seconds: float) -> None:
+    world.restarting = True  # and until all of them are over
     await world.restart(1, signal.SIGKILL)
 
 
 async def rolling_restart(world: World, _seconds: float) -> None:
-    world.restarting = True
     for number in range(len(world.services)):
         exit_code = await world.restart(number, signal.SIGTERM)
         if exit_code != 0:
@@ -99,7 +99,7 @@ async def rolling_restart(world: World, _seconds: float) -> None:
 # What happens, and its share of the time.
 PHASES: tuple[tuple[Phase, float], ...] = (
     (calm, 0.05),
-    (every_fault, 0.2),
+    (every_fault, 0.15),
     (throttling, 0.08),
     (calm, 0.05),
     (internal_errors, 0.08),
@@ -107,6 +107,7 @@ PHASES: tuple[tuple[Phase, float], ...] = (
     (black_hole, 0.1),
     (calm, 0.07),
     (two_seconds_late, 0.1),
+    (calm, 0.05),
     (hot_partition, 0.07),
     (no_broker, 0.05),
     (processor_killed, 0.1),

@@ -145,6 +145,27 @@ async def test_a_store_that_is_slower_than_its_time_to_answer_still_takes_an_ord
     assert await stock(faulty.clean, thing) == [4]
 
 
+async def test_while_every_call_is_later_than_it_may_be_clients_are_told_and_nothing_is_doubled(
+    faulty: Line,
+) -> None:
+    thing = await filled(faulty.clean)
+    faulty.proxy.latency = 1.2 * READ
+
+    for result in (await faulty.read(thing), await faulty.place(thing)):
+        assert result.codes == ["SERVICE_UNAVAILABLE"]
+        assert result.errors[0]["extensions"]["retryable"] is True
+    # Three attempts each, and none that came back late was taken for another's.
+    assert len(faulty.proxy.seen) <= 3 * 2
+    await faulty.proxy.idle()
+
+    faulty.proxy.latency = 0.0
+    faulty.clock.now += 5.0
+    assert (await faulty.read(thing)).data == {"product": {"name": thing.name}}
+    assert len([payload(await faulty.place(thing)) for _ in range(2)]) == 2
+    assert len(await faulty.placed()) == 1
+    assert await stock(faulty.clean, thing) == [4]
+
+
 async def test_a_hot_partition_is_throttled_and_the_rest_of_the_shop_goes_on(
     faulty: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from bench import store, workers
+from bench import overload, store, workers
+from bench.load import Round
+from bench.overload import Flood, Found, Overload, Peak
 from bench.store import LARGE, SMALL, Cost
 from bench.workers import Figures
 from bench.workloads import Workload
@@ -42,3 +44,20 @@ def test_with_cores_enough_all_workers_have_their_time() -> None:
 
 def test_what_others_take_is_not_there_for_workers() -> None:
     assert Figures(100, own=0.008, load=0.002, others=1).most(workers=2, cores=2) == 0.8
+
+
+@pytest.mark.parametrize(("answered", "said"), [(850, "850 | 85% ✓"), (790, "790 | 79% ✗")])
+def test_an_overload_page_says_what_is_left_of_the_peak(answered: float, said: str) -> None:
+    flood = Flood(times=[0.05, 0.09, 0.12], refused=[0.001, 0.002])
+    over = Overload(3_000, answered, 0.00003, 0.87, 0.99, flood)
+    found = Found(QUERY, Peak(1_000, 0.0005, [0.01, 0.02]), over)
+
+    line = last_line(overload.page([found], 4, 5, 3))
+
+    assert f"| c: a list | 1,000 | 3,000 | {said} | 10/10 | 90/90 | 1/1 | 500 | 30 | 87% |" in line
+
+
+def test_a_peak_is_told_by_its_answers_and_what_they_cost() -> None:
+    peak = Peak.of(Round([0.1] * 200, took=4), used=2.0)
+
+    assert (peak.rate, peak.cost) == (50, 0.01)

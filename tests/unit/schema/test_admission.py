@@ -116,29 +116,48 @@ def observed(found: Admission, lags: Sequence[float]) -> float:
     return found.limit
 
 
-def test_a_loop_that_lags_time_after_time_has_fewer_places() -> None:
-    found = admission(Places(first=100, least=10))
+async def test_a_loop_that_lags_time_after_time_has_fewer_places() -> None:
+    found = await taken(Places(first=100, least=10, most=100))
 
-    assert observed(found, [LATE] * 4) == pytest.approx(70)
+    assert observed(found, [LATE] * 2) == pytest.approx(50)
     assert observed(found, [LATE] * 50) == 10
 
 
-def test_a_little_too_late_costs_a_little() -> None:
-    found = admission(Places(first=100, least=10, lag=0.010))
+async def test_places_that_nobody_has_are_lost_at_once() -> None:
+    found = await taken(Places(first=60, least=10))
+    found.limit = 100
+
+    assert observed(found, [LATE] * 2) == pytest.approx(30)
+
+
+async def test_a_loop_that_lags_for_other_reasons_keeps_its_places() -> None:
+    found = admission(Places(first=100, least=10))
+    for _ in range(49):
+        assert await found.enter()
+    assert observed(found, [LATE] * 50) == 100
+    assert await found.enter()
+
+    assert observed(found, [LATE]) == pytest.approx(25)  # half of those taken
+
+
+async def test_a_little_too_late_costs_a_little() -> None:
+    found = await taken(Places(first=100, least=10, most=100, lag=0.010))
 
     assert observed(found, [0.011] * 4) == pytest.approx(100 * 10 / 11)
 
 
-@pytest.mark.parametrize("late", [1, 2, 3])
-def test_a_loop_that_lags_now_and_then_keeps_its_places(late: int) -> None:
-    found = admission(Places(first=100))
+@pytest.mark.parametrize("lags", [[1.0], [0.02, 0.02], [0.01, 0.01, 0.01]])
+async def test_a_loop_that_lags_now_and_then_keeps_its_places(lags: list[float]) -> None:
+    found = await taken(Places(first=100))
 
-    assert observed(found, ([LATE] * late + [IN_TIME]) * 20) >= 100
+    assert observed(found, [*lags, IN_TIME] * 20) >= 100
 
 
-def test_places_that_were_lost_come_back_when_the_loop_is_in_time() -> None:
-    found = admission(Places(first=100, least=10))
-    observed(found, [LATE] * 50)
+async def test_places_that_were_lost_come_back_when_the_loop_is_in_time() -> None:
+    found = await taken(Places(first=100, least=10))
+    assert observed(found, [LATE] * 50) == 10
+    for _ in range(100):
+        found.leave()
 
     assert 100 <= observed(found, [IN_TIME] * 100) <= 110
 
@@ -168,18 +187,35 @@ async def test_as_many_may_wait_as_are_done_in_that_time() -> None:
             found.leave()
             assert await found.enter()
         found.observe(0.0)
-    may_wait = 0
-    while found.let_in():
-        may_wait += 1
 
-    assert 65 <= may_wait <= 70
+    assert 65 <= may_come(found) <= 70
+
+
+async def test_what_little_was_asked_does_not_say_how_many_may_wait() -> None:
+    places = Places(first=10, least=10, most=10, patience=0.1)
+    found = admission(places)
+    for _ in range(20):
+        assert await found.enter()
+        found.leave()
+        found.observe(0.0)  # twenty a second
+    for _ in range(10):
+        assert await found.enter()
+
+    assert may_come(found) == 10
+
+
+def may_come(found: Admission) -> int:
+    """How many are let in that find no place."""
+    return sum(1 for _ in iter(found.let_in, False))
 
 
 def test_the_loop_is_looked_after_twenty_times_a_second() -> None:
     seconds = itertools.count()  # a loop that is late by one each time
-    found = Admission(lambda: next(seconds), Places(first=100, least=1))
+    found = Admission(lambda: next(seconds), Places(first=100, least=1, most=100))
 
     async def look() -> None:
+        for _ in range(100):
+            await found.enter()
         watching = asyncio.create_task(found.watch())
         await asyncio.sleep(0.225)
         watching.cancel()
@@ -187,7 +223,7 @@ def test_the_loop_is_looked_after_twenty_times_a_second() -> None:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(look())
 
-    assert found.limit == pytest.approx(70)
+    assert found.limit == pytest.approx(12.5)  # after four looks, three of them late for long
 
 
 # --- the door --------------------------------------------------------------------------------
