@@ -21,7 +21,7 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test judge fuzz bench bench-orders bench-live bench-store bench-workers lint format graphiql schema lock clean explorer
+.PHONY: serve test judge fuzz bench bench-orders bench-live bench-store bench-units bench-workers skew lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
@@ -48,6 +48,12 @@ bench-live: .venv/installed ## measure how fast changes reach subscribers, and a
 
 bench-store: .venv/installed ## compare what an answer costs over a small and a large store
 	$(BIN)/python -m bench.store
+
+bench-units: .venv/installed ## count units and requests of every operation, and what they cost
+	$(BIN)/python -m bench.units
+
+skew: .venv/installed ## draw how much a list over everything can take, by its shards
+	$(BIN)/python -m bench.skew
 
 bench-workers: .venv/installed ## compare one worker process and two (needs redis-server)
 	$(BIN)/python -m bench.workers
