@@ -52,8 +52,9 @@ bench-store: .venv/installed ## compare what an answer costs over a small and a 
 bench-units: .venv/installed ## count units and requests of every operation, and what they cost
 	$(BIN)/python -m bench.units
 
-skew: .venv/installed ## draw how much a list over everything can take, by its shards
+skew: .venv/installed ## simulate what partition keys take, and stock in two Regions
 	$(BIN)/python -m bench.skew
+	$(BIN)/python -m bench.regions
 
 bench-workers: .venv/installed ## compare one worker process and two (needs redis-server)
 	$(BIN)/python -m bench.workers
