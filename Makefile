@@ -21,7 +21,7 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test judge fuzz bench bench-orders bench-live bench-store bench-units bench-workers skew lint format graphiql schema lock clean explorer
+.PHONY: serve test judge fuzz bench bench-orders bench-live bench-store bench-units bench-workers skew containers lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
@@ -59,11 +59,16 @@ skew: .venv/installed ## simulate what partition keys take, and stock in two Reg
 bench-workers: .venv/installed ## compare one worker process and two (needs redis-server)
 	$(BIN)/python -m bench.workers
 
-lint: .venv/installed-dev ## check style, types and the templates
+containers: .venv/installed-dev ## run the Dockerfile's steps and compose.yaml without an engine (needs npm, haproxy, redis-server)
+	$(BIN)/python -m tests.containers
+
+lint: .venv/installed-dev ## check style, types, the templates and the containers' files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/cfn-lint infra/*.yaml
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 format: .venv/installed-dev ## put the code in shape
 	$(BIN)/ruff check --fix .
