@@ -23,8 +23,8 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test judge fuzz chaos soak bench bench-orders bench-live bench-store bench-workers \
-	bench-overload lint format graphiql schema lock clean explorer
+.PHONY: serve test judge fuzz chaos soak containers bench bench-orders bench-live bench-store \
+	bench-workers bench-overload bench-units skew lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
 	@$(MAKE) --no-print-directory --silent -j2 .venv/installed explorer
@@ -58,17 +58,33 @@ bench-live: .venv/installed ## measure how fast changes reach subscribers, and a
 bench-store: .venv/installed ## compare what an answer costs over a small and a large store
 	$(BIN)/python -m bench.store
 
+bench-units: .venv/installed ## count units and requests of every operation, and what they cost
+	$(BIN)/python -m bench.units
+
+skew: .venv/installed ## simulate what partition keys take, and stock in two Regions
+	$(BIN)/python -m bench.skew
+	$(BIN)/python -m bench.regions
+
 bench-workers: .venv/installed ## compare one worker process and two (needs redis-server)
 	$(BIN)/python -m bench.workers
 
+<<<<<<< HEAD
 bench-overload: .venv/installed ## measure what is answered of three times too much
 	$(BIN)/python -m bench.overload
 
 lint: .venv/installed-dev ## check style, types and the templates
+=======
+containers: .venv/installed-dev ## run the Dockerfile's steps and compose.yaml without an engine (needs npm, haproxy, redis-server)
+	$(BIN)/python -m tests.containers
+
+lint: .venv/installed-dev ## check style, types, the templates and the containers' files
+>>>>>>> scaling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/cfn-lint infra/*.yaml
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 
 format: .venv/installed-dev ## put the code in shape
 	$(BIN)/ruff check --fix .
