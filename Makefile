@@ -68,17 +68,14 @@ skew: .venv/installed ## simulate what partition keys take, and stock in two Reg
 bench-workers: .venv/installed ## compare one worker process and two (needs redis-server)
 	$(BIN)/python -m bench.workers
 
-<<<<<<< HEAD
 bench-overload: .venv/installed ## measure what is answered of three times too much
 	$(BIN)/python -m bench.overload
 
 lint: .venv/installed-dev ## check style, types and the templates
-=======
 containers: .venv/installed-dev ## run the Dockerfile's steps and compose.yaml without an engine (needs npm, haproxy, redis-server)
 	$(BIN)/python -m tests.containers
 
 lint: .venv/installed-dev ## check style, types, the templates and the containers' files
->>>>>>> scaling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
