@@ -71,7 +71,6 @@ bench-workers: .venv/installed ## compare one worker process and two (needs redi
 bench-overload: .venv/installed ## measure what is answered of three times too much
 	$(BIN)/python -m bench.overload
 
-lint: .venv/installed-dev ## check style, types and the templates
 containers: .venv/installed-dev ## run the Dockerfile's steps and compose.yaml without an engine (needs npm, haproxy, redis-server)
 	$(BIN)/python -m tests.containers
 
