@@ -95,6 +95,7 @@ async def serve_app(
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
+        log_level="warning",  # it tells of each start and end
         access_log=False,
         server_header=False,
         proxy_headers=bool(trusted_proxies),
