@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schema.headers import JSON, answering, error_body, request_id_of
 
@@ -28,9 +29,10 @@ _TICK = 0.05  # seconds from one look at the loop to the next
 # each time.
 _INTERVAL, _LOOKS = 0.2, 2
 _STEEPEST = 0.5  # what is left of the places at least, from one look to the next
-_IN_TIME = 0.7  # of those who could be served in time, for rates change
+_IN_TIME = 0.5  # of those who could be served in time, for rates change
 _RISE = 0.1  # of the places, and one at least
 _SMOOTH = 0.25  # what a look counts for in the rate
+_CLOCK = 0.001  # seconds that a timer may be early by
 _IN_USE = 0.5  # of the places: with fewer taken, their number changes nothing
 
 
@@ -46,13 +48,21 @@ class Places:
     patience: float = 0.1
 
 
+class _Waiting(NamedTuple):
+    """For a place, which comes as true, until a time of the event loop's."""
+
+    place: asyncio.Future[bool]
+    until: float
+
+
 class Admission:
     """The places of a process. `clock` counts seconds and never goes back."""
 
     def __init__(self, clock: Callable[[], float], places: Places | None = None) -> None:
         self._places = places or Places()
         self._clock = clock
-        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._most_running = 0  # since the last look at the loop
         self._done = 0  # likewise
         self._lags: deque[float] = deque()
@@ -152,28 +162,34 @@ class Admission:
     async def _wait(self) -> bool:
         loop = asyncio.get_running_loop()
         place: asyncio.Future[bool] = loop.create_future()
-        self._waiting.append(place)
-        timer = loop.call_later(self._places.patience, self._give_up, place)
+        waits = _Waiting(place, loop.time() + self._places.patience)
+        self._waiting.append(waits)
+        if self._timer is None:
+            self._timer = loop.call_at(waits.until, self._give_up)
         try:
             return await place
         except asyncio.CancelledError:
             if place.cancelled():
                 with suppress(ValueError):  # passed over already
-                    self._waiting.remove(place)
+                    self._waiting.remove(waits)
             elif place.result():  # it came together with the cancellation
                 self.leave()
             raise
-        finally:
-            timer.cancel()
 
-    def _give_up(self, place: asyncio.Future[bool]) -> None:
-        if not place.done():
-            self._waiting.remove(place)
-            place.set_result(False)
+    def _give_up(self) -> None:
+        """Refuses those who have waited long enough. One timer serves all: they wait in the order
+        of coming, and most of them have long got a place when it is due."""
+        loop, waiting = asyncio.get_running_loop(), self._waiting
+        now = loop.time() + _CLOCK
+        while waiting and waiting[0].until <= now:
+            place = waiting.popleft().place
+            if not place.done():
+                place.set_result(False)
+        self._timer = loop.call_at(waiting[0].until, self._give_up) if waiting else None
 
     def _hand_on(self) -> None:
         while self._waiting and self.running < self.limit:
-            place = self._waiting.popleft()
+            place = self._waiting.popleft().place
             if not place.done():
                 self._take()
                 place.set_result(True)
