@@ -45,7 +45,7 @@ CALLERS = 16
 WARM_UP = 2.0  # seconds
 SETTLING = 2.0  # seconds of overload that do not count
 CALM = 4.0  # seconds until the service has forgotten it
-CONNECTIONS = 400  # more than ever wait at once
+CONNECTIONS = 1_000
 ANSWERED, REFUSED = 200, 503
 
 

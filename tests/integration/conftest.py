@@ -12,10 +12,13 @@ from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis.asyncio import Redis
 
 from datasources.client import Endpoint, new_session, open_client
 from datasources.embedded import embedded_store
 from datasources.provision import provision
+from streams.broker import open_redis
+from tests.support.broker import Broker, broker
 from tests.support.shop import TestShop, keep_what_expires
 
 if TYPE_CHECKING:
@@ -76,3 +79,16 @@ async def client(endpoint: Endpoint, session: Any) -> AsyncIterator[DynamoDBClie
 def shop(client: DynamoDBClient) -> TestShop:
     """A shop of its own for each test."""
     return TestShop(client, TABLE, tenant=f"t-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Broker]:
+    """A Redis of the test's own."""
+    with broker(tmp_path / "redis") as running:
+        yield running
+
+
+@pytest.fixture
+async def redis(server: Broker) -> AsyncIterator[Redis]:
+    async with open_redis(server.url) as client:
+        yield client

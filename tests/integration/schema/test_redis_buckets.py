@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -13,8 +11,7 @@ from redis.asyncio import Redis
 from schema import redis_buckets
 from schema.buckets import Rate
 from schema.redis_buckets import RedisBuckets
-from streams.broker import open_redis
-from tests.support.broker import Broker, broker, needs_redis
+from tests.support.broker import Broker, needs_redis
 
 pytestmark = needs_redis
 
@@ -27,18 +24,6 @@ QUICK = Rate(100, 1_000)
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_buckets, "_PATIENCE", 10.0)  # the machine may be busy
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Broker]:
-    with broker(tmp_path / "redis") as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: Broker) -> AsyncIterator[Redis]:
-    async with open_redis(server.url) as client:
-        yield client
 
 
 def buckets(redis: Redis, rate: Rate = RATE) -> RedisBuckets:

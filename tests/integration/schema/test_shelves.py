@@ -4,8 +4,6 @@ gone."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -14,7 +12,7 @@ from schema import shelves
 from schema.documents import sha256
 from schema.shelves import MemoryShelf, RedisShelf
 from streams.broker import answer_of, open_redis
-from tests.support.broker import Broker, broker, needs_redis
+from tests.support.broker import Broker, needs_redis
 
 pytestmark = needs_redis
 
@@ -25,18 +23,6 @@ NAME = sha256(TEXT)
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelves, "_PATIENCE", 10.0)  # the machine may be busy
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Broker]:
-    with broker(tmp_path / "redis") as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: Broker) -> AsyncIterator[Redis]:
-    async with open_redis(server.url) as client:
-        yield client
 
 
 def instance(redis: Redis, slots: int = 4_096) -> RedisShelf:

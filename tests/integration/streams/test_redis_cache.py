@@ -4,8 +4,7 @@ while it is gone."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 from redis.asyncio import Redis
@@ -18,7 +17,7 @@ from streams import redis_cache
 from streams.broker import open_redis
 from streams.redis_cache import RedisCache
 from tests.support import items
-from tests.support.broker import Broker, broker, needs_redis
+from tests.support.broker import Broker, needs_redis
 
 pytestmark = needs_redis
 
@@ -31,18 +30,6 @@ CLOSED = "cartograph:{shop}:cache:closed"
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_cache, "PATIENCE", 10.0)  # the machine may be busy
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Broker]:
-    with broker(tmp_path / "redis") as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: Broker) -> AsyncIterator[Redis]:
-    async with open_redis(server.url) as client:
-        yield client
 
 
 def kinds() -> dict[Key, Item]:
