@@ -199,7 +199,9 @@ async def overload(
     bodies: Iterator[bytes], service: Contender, seconds: float, times: float, peak: Peak
 ) -> Overload:
     found = Flood()
-    idle = await connect(service.port, CONNECTIONS, found)
+    # Each is used every two seconds at least, or the service would close it meanwhile.
+    count = min(CONNECTIONS, int(2 * times * peak.rate))
+    idle = await connect(service.port, count, found)
     before = service.cpu()
     await flood(found, idle, bodies, times * peak.rate, seconds)
     used = service.cpu() - before
@@ -234,7 +236,7 @@ def page(measured: Sequence[Found], seconds: float, rounds: int, times: float) -
     yield f"`make bench-overload` writes this page; {about()}.\n"
     yield (
         f"The peak is of {CALLERS} callers who each wait for their answer. Then requests come at "
-        f"{times:g} times that rate over\n{CONNECTIONS:,} connections, whether or not those "
+        f"{times:g} times that rate over up\nto {CONNECTIONS:,} connections, whether or not those "
         f"before them were answered. Each is the best of {rounds} rounds of {seconds:g} seconds, "
         "for\nwhatever else the machine does only takes. The service has a core for itself, the "
         "load and a stub DynamoDB\nthe other; *busy* is what it had of it, and *useful* what of "
