@@ -4,6 +4,7 @@ a port of this machine. Where this runs as root, what is ours runs confined as t
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -23,6 +24,8 @@ from tests.support.containers import PROXY, Stage, command_of, services, stage_o
 
 HOST = "127.0.0.1"
 PATIENCE = 60.0
+# Below the ports that Linux gives to connections.
+SERVED = (20_000, 32_000)
 INSIDE = {"store": 4566, "service-1": 8000, "service-2": 8000, "processor": 8000, "proxy": 8080}
 IS_ROOT = os.geteuid() == 0
 
@@ -60,13 +63,24 @@ class World:
         return process
 
     def well(self, name: str) -> None:
-        """Waits until the check of its image says so."""
-        stage = stage_of(services()[name])
+        """Waits until the check of its image says so; what ends before is started again, as by an
+        engine."""
+        one = services()[name]
+        stage = stage_of(one)
         assert stage
         inside = str(INSIDE[name])
         check = [part.replace(inside, str(self.ports[name])) for part in stage.health]
         log = self.path / f"{name}.check.log"
-        until(lambda: self._run(name, check, log).wait(PATIENCE) == 0, name)
+
+        def is_well() -> bool:
+            code = self.running[name].poll()
+            if code is not None and one.get("restart") == "unless-stopped":
+                said = (self.path / f"{name}.log").read_text(encoding="utf-8")
+                print(f"{name} ended with {code}, and is started again:\n{said}", flush=True)  # noqa: T201
+                self.start(name)
+            return self._run(name, check, log).wait(PATIENCE) == 0
+
+        until(is_well, name)
 
     def run(self, name: str, *arguments: str) -> str:
         """What a command says that ends by itself: its own, or another in its place."""
@@ -162,8 +176,11 @@ def open_world(built: Folder, path: Path) -> Iterator[World]:
             world.proxy()
             yield world
         except AssertionError:
+            # Of a check that failed its last line says enough.
             for log in sorted(path.glob("*.log")):
-                print(f"--- {log.name}\n{log.read_text(encoding='utf-8')}", flush=True)  # noqa: T201
+                said = log.read_text(encoding="utf-8").strip().splitlines()
+                shown = said[-1:] if log.name.endswith(".check.log") else said[-20:]
+                print(f"--- {log.name}", *shown, sep="\n", flush=True)  # noqa: T201
             raise
         finally:
             for process in world.running.values():
@@ -185,6 +202,11 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 def free_port() -> int:
-    with socket.create_server((HOST, 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
+    """One that no connection from here can take before a server does."""
+    while True:
+        port = random.SystemRandom().randrange(*SERVED)
+        try:
+            with socket.create_server((HOST, port)):
+                return port
+        except OSError:
+            continue
