@@ -17,8 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from datasources.fast.codec import PROTOCOL, decode, encode
+from datasources.fast.connections import Answer, address
 from datasources.fast.signing import Signer
-from datasources.fast.transport import Answer, Transport, address
+from datasources.fast.transport import Transport
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
@@ -117,10 +118,10 @@ class FastClient:
                 return None
             self._remember(model, params, request_signer, context)
         credentials = await self._credentials.get_frozen_credentials()
-        url, body = address(params["url"]), params["body"]
-        host = url.host_port_subcomponent or ""
-        headers = self._signer(context).sign(params["headers"], host, body, credentials)
-        answer = await self._transport.post(url, headers, body)
+        where, body = address(params["url"]), params["body"]
+        signer = self._signer(context)
+        headers = signer.sign(params["headers"], where.authority, body, credentials)
+        answer = await self._transport.post(where, headers, body)
         return answer, decode(answer, model)
 
     def _remember(

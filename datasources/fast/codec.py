@@ -16,7 +16,7 @@ from botocore.exceptions import HTTPClientError
 from botocore.parsers import create_parser
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from datasources.fast.transport import Answer
+from datasources.fast.connections import Answer
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel, Shape
@@ -72,7 +72,7 @@ def decode(answer: Answer, model: OperationModel) -> dict[str, Any]:
         body = record["dynamodb"]
         body[_MADE] = datetime.fromtimestamp(body[_MADE], UTC)
     parsed["ResponseMetadata"] = {
-        "RequestId": answer.headers.get("x-amzn-RequestId", ""),
+        "RequestId": answer.headers.get("x-amzn-requestid", ""),
         "HTTPStatusCode": answer.status_code,
         "RetryAttempts": 0,
     }
@@ -82,7 +82,7 @@ def decode(answer: Answer, model: OperationModel) -> dict[str, Any]:
 def _decode_error(answer: Answer, model: OperationModel) -> dict[str, Any]:
     response = {
         "status_code": answer.status_code,
-        "headers": {name.lower(): value for name, value in answer.headers.items()},
+        "headers": {**answer.headers},
         "body": answer.body,
     }
     parser = create_parser(PROTOCOL)

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ChecksumError,
     ConnectionClosedError,
+    ConnectTimeoutError,
     EndpointConnectionError,
     ReadTimeoutError,
     SSLError,
@@ -27,7 +28,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from datasources.client import Endpoint, open_client
 from datasources.errors import ServiceUnavailable
-from datasources.fast.transport import Limits, address, open_transport
+from datasources.fast.connections import address
+from datasources.fast.transport import Limits, open_transport
 from datasources.keys import Key
 from datasources.table import ATTEMPTS, Table
 
@@ -184,7 +186,7 @@ async def test_connections_end_with_the_block_and_a_later_call_connects_again() 
             assert ended.empty()
         await ended.get()
         assert (await transport.post(where, {}, b"{}")).body == b"{}"
-        await transport.close()
+        transport.close()
         await ended.get()
 
 
@@ -198,6 +200,85 @@ async def test_no_compressed_answer_is_asked_for() -> None:
     async with server(behave) as port:
         await post(port)
     assert b"accept-encoding: identity\r\n" in heads[0].lower()
+
+
+async def test_an_answer_that_comes_slowly_is_waited_for_as_long_as_it_comes() -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        for byte in answer():
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.02)
+
+    async with server(behave) as port:
+        assert await post(port, Limits(5, 0.5, 2, 5)) == b"{}"
+
+
+async def test_an_answer_may_come_in_parts_and_after_another_that_is_none_yet() -> None:
+    parts = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+    async with server(giving(b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\n" + parts)) as port:
+        assert await post(port) == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "keepalive"),
+    [
+        (answer(headers="Connection: close\r\n"), 5),
+        (answer() + b"and more", 5),
+        (answer() + answer(b"[]"), 5),
+        (answer(), -1),
+    ],
+    ids=["told to close", "said more", "answered twice", "idle for too long"],
+)
+async def test_a_connection_is_not_used_again_that_was(sent: bytes, keepalive: float) -> None:
+    connections = 0
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await request(reader)
+            writer.write(sent)
+
+    limits = Limits(5, 5, 2, keepalive)
+    async with server(behave) as port, open_transport(limits, secure=False) as transport:
+        where = address(f"http://127.0.0.1:{port}/")
+        for _ in range(3):
+            assert (await transport.post(where, {}, b"{}")).body == b"{}"
+    assert connections == 3
+
+
+async def test_the_answer_to_a_call_that_was_given_up_is_not_that_to_the_next() -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+    calls = 0
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        while True:
+            await request(reader)
+            calls += 1
+            mine = calls
+            asked.set()
+            await go.wait()
+            writer.write(answer(str(mine).encode()))
+
+    async with server(behave) as port, open_transport(LIMITS, secure=False) as transport:
+        where = address(f"http://127.0.0.1:{port}/")
+        first = asyncio.create_task(transport.post(where, {}, b"{}"))
+        await asked.wait()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        go.set()
+        assert (await transport.post(where, {}, b"{}")).body == b"2"
+
+
+async def test_a_store_that_takes_no_connection_is_given_up_after_the_time_to_connect() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), pytest.raises(ConnectTimeoutError):
+            await post(port, Limits(0.05, 5, 2, 5))
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError, HTTPClientError, NoCredentialsError
-from yarl import URL
 
 from datasources.client import Endpoint, open_client
 from datasources.fast.client import FastClient
-from datasources.fast.transport import Answer, Transport
+from datasources.fast.connections import Address, Answer, address
+from datasources.fast.transport import Transport
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -24,7 +24,7 @@ STORE = "http://store.test:8000"
 KEY: Any = {"PK": {"S": "日本語"}, "SK": {"S": "b"}}
 READ: dict[str, Any] = {"TableName": "shop", "Key": KEY}
 
-FOUND = Answer(200, {"x-amzn-RequestId": "r-1"}, b'{"Item":{"n":{"N":"1"}}}')
+FOUND = Answer(200, {"x-amzn-requestid": "r-1"}, b'{"Item":{"n":{"N":"1"}}}')
 
 
 @dataclass
@@ -32,10 +32,10 @@ class Wire:
     """Stands for the transport: keeps what is sent, and gives the same answer to all."""
 
     answer: Answer = FOUND
-    sent: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+    sent: list[tuple[Address, dict[str, str], Any]] = field(default_factory=list)
 
-    async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
-        self.sent.append((str(url), dict(headers), json.loads(body)))
+    async def post(self, where: Address, headers: Mapping[str, str], body: bytes) -> Answer:
+        self.sent.append((where, dict(headers), json.loads(body)))
         return self.answer
 
     @property
@@ -82,7 +82,7 @@ async def test_every_call_is_sent_alike_and_signed_with_the_credentials_of_its_t
         for _ in range(2):
             await client.get_item(**READ)
     (first_url, first, _), (second_url, second, _) = wire.sent
-    assert first_url == second_url == f"{STORE}/"
+    assert first_url == second_url == address(f"{STORE}/")
     for number, headers in enumerate((first, second), start=1):
         assert headers.pop("X-Amz-Security-Token") == f"token-{number}"
         authorization = headers.pop("Authorization")
@@ -100,7 +100,7 @@ async def test_without_an_address_the_endpoint_is_the_one_aioboto3_finds() -> No
     async with fast(wire, url=None) as client:
         for _ in range(2):
             await client.get_item(**READ)
-    assert {url for url, *_ in wire.sent} == {"https://dynamodb.eu-west-1.amazonaws.com/"}
+    assert {url for url, *_ in wire.sent} == {address("https://dynamodb.eu-west-1.amazonaws.com/")}
 
 
 async def test_whoever_listens_to_the_event_sees_each_request_and_may_answer_it() -> None:
