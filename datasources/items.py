@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
@@ -249,8 +248,10 @@ def from_rows(rows: Iterable[Row]) -> list[Item]:
     for row in rows:
         item = None
         if kind and isinstance(row, StoredRow):
-            with suppress(msgspec.ValidationError):
+            try:
                 item = row.read(kind)
+            except msgspec.ValidationError:
+                item = None
         if item is None or row["entity"] != type(item).__name__:
             item = from_row(row)
         kind = type(item)

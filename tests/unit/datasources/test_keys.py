@@ -202,6 +202,12 @@ def test_timestamps_are_of_one_width_and_in_order_of_time(one: datetime, other: 
         assert timestamp(one) < timestamp(other)
 
 
+@given(moments)
+def test_timestamps_are_what_the_standard_library_writes(moment: datetime) -> None:
+    written = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    assert timestamp(moment) == written.removesuffix("+00:00") + "Z"
+
+
 def test_timestamps_are_in_utc_with_milliseconds() -> None:
     tokyo = datetime(2026, 11, 1, 8, 59, 59, 999_999, tzinfo=timezone(timedelta(hours=9)))
     assert timestamp(tokyo) == "2026-10-31T23:59:59.999Z"
