@@ -7,9 +7,9 @@ understood is refused. So no statement is taken for a look-up that DynamoDB woul
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from datasources.errors import ConfigurationError
 from datasources.partiql_tokens import Token, refuse, tokens
@@ -19,6 +19,7 @@ LONGEST = 8_192  # characters of a statement that DynamoDB takes
 _COMPARISONS = frozenset("= <> != < <= > >=".split())
 _LITERALS = frozenset("TRUE FALSE NULL MISSING".split())
 _FUNCTIONS = frozenset("BEGINS_WITH CONTAINS ATTRIBUTE_TYPE".split())
+_KEYS = frozenset("SNB")  # the types of attributes that are keys
 # Words that are no names unless quoted; those of other statements say best what is wrong.
 _WORDS = _LITERALS | frozenset(
     "SELECT FROM WHERE AND OR NOT IN BETWEEN IS ORDER BY ASC DESC LIMIT OFFSET GROUP HAVING "
@@ -29,7 +30,7 @@ _WORDS = _LITERALS | frozenset(
 @dataclass(frozen=True)
 class Select:
     """A statement that reads. Of its condition: the attributes it names, and those that it holds
-    to one value or to a list of them in every row that it lets through."""
+    to one value or to a list of them in every row that it lets through, and says no more of."""
 
     text: str
     table: str
@@ -52,19 +53,21 @@ class _Operand(NamedTuple):
     is_key: bool = False
 
 
-def parse(text: str) -> Select:
-    """The statement; ConfigurationError, which quotes none of it, for any but one SELECT."""
+def parse(text: str, parameters: Sequence[Mapping[str, Any]] = ()) -> Select:
+    """The statement, of whose parameters those that are not given may be keys; ConfigurationError,
+    which quotes none of it, for any but one SELECT."""
     if len(text) > LONGEST:
         raise ConfigurationError(f"The statement has more than {LONGEST:,} characters.")
-    return _Parser(text).select()
+    return _Parser(text, parameters).select()
 
 
 # --- the grammar ----------------------------------------------------------------------------
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, given: Sequence[Mapping[str, Any]]) -> None:
         self._text = text
+        self._given = given
         self._tokens = list(tokens(text))
         self._next = 0
         self._depth = 0
@@ -122,10 +125,13 @@ class _Parser:
         return found
 
     def _both(self) -> _Condition:
+        """Holds what one side holds and the other is not about: a key that has more to meet may
+        be met by reading everything."""
         found = self._not()
         while self._take("AND"):
             other = self._not()
-            found = _Condition(found.names | other.names, found.held | other.held)
+            names, held = found.names | other.names, found.held | other.held
+            found = _Condition(names, held - (found.names & other.names))
         return found
 
     def _not(self) -> _Condition:
@@ -216,7 +222,8 @@ class _Parser:
             return True
         if self._take("?"):
             self._parameters += 1
-            return True
+            given = self._given[self._parameters - 1 : self._parameters]
+            return all(_KEYS & value.keys() for value in given)
         token = self._token
         if token.kind not in {"text", "number"} and token.word not in _LITERALS:
             self._expected("a value")

@@ -51,7 +51,7 @@ def add(to: Add) -> None:
 
 
 async def partiql(settings: Settings, arguments: argparse.Namespace) -> None:
-    select = parse(arguments.statement)
+    select = parse(arguments.statement, arguments.parameter)
     if select.parameters != (given := len(arguments.parameter)):
         raise ConfigurationError(
             f"--parameter: the statement has {select.parameters} of them, given are {given}."
