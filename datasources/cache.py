@@ -1,11 +1,11 @@
 """Items that are kept between operations, so that what many ask for is read once.
 
 The stream of changes keeps them true, not time alone: an item leaves when a change of it is heard
-of, and after LIFE at the latest. One that has left does not come back for SETTLING: a read may
-have begun before the change, and one that begins after may still be answered by a replica that
-has not heard of it. Who has written reads past the cache for as long as anything in it can be
-older than that. Operations that write never read from it, and orders, which money depends on, are
-never in it.
+of, and after LIFE at the latest. One that has left does not come back for SETTLING: a read may have
+begun before the change, PROMPT ago at most, for what came later is not kept; and one that begins
+after may still be answered by a replica that has not heard of it. Who has written reads past the
+cache for as long as anything in it can be older than that. Operations that write never read from
+it, and orders, which money depends on, are never in it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from datasources.items import Category, Item, Product, Review, User
 from datasources.keys import Key, Keys
 
 KEPT = (Category, Product, Review, User)
 LIFE = 30.0  # seconds
-SETTLING = 8.0  # seconds: the longest that an operation may take, and what a replica lags behind
+PROMPT = 5.0  # seconds that a read may have taken of which something is kept
+SETTLING = 8.0  # seconds: PROMPT, and what a replica lags behind
+LARGEST = 16_384  # bytes of an item, as JSON; 20,000 such are 320 MB
 
 # Who reads or has written: a tenant and a user's ID; None: nobody that could have.
 Caller = tuple[str, str] | None
@@ -32,7 +36,8 @@ class ItemCache(Protocol):
         """Those that are kept and that this caller may be told of."""
 
     def keep(self, read: Mapping[Key, object]) -> None:
-        """This has been read just now; what is of another kind than is kept is passed over."""
+        """This has been read just now, within PROMPT; what is of another kind than is kept, or
+        larger than LARGEST, is passed over."""
 
     async def wrote(self, keys: Iterable[Key], caller: Caller) -> None:
         """The caller has written these; to be awaited before that is answered."""
@@ -53,8 +58,21 @@ class Cached(NamedTuple):
     async def find(self, keys: Sequence[Key]) -> Mapping[Key, Item]:
         return await self.cache.find(keys, self.caller)
 
+    def keep(self, read: Mapping[Key, object], took: float) -> None:
+        """This has been read by a call of so many seconds."""
+        if took <= PROMPT:
+            self.cache.keep(read)
+
     async def wrote(self, keys: Iterable[Key]) -> None:
         await self.cache.wrote(keys, self.caller)
+
+
+def encoded(item: object) -> bytes | None:
+    """An item of a kind that is kept, as JSON; None for what is not to be kept."""
+    if not isinstance(item, KEPT):
+        return None
+    text = msgspec.json.encode(item)
+    return text if len(text) <= LARGEST else None
 
 
 def key_of(keys: Keys, item: Item) -> Key | None:
@@ -110,7 +128,9 @@ class MemoryCache:
         if now < self._settled:
             return
         for key, item in read.items():
-            if isinstance(item, KEPT) and self._away.get(key, 0.0) <= now:
+            if self._away.get(key, 0.0) > now or not isinstance(item, KEPT):
+                continue
+            if encoded(item):
                 self._items[key] = item, now + LIFE
                 self._items.move_to_end(key)
         while len(self._items) > self._most:

@@ -109,8 +109,9 @@ class ItemLoader(SharingLoader[Key, "Item | None"]):
         if observer := self._table.observer:
             observer.found(len(kept), len(keys))
         missing = [key for key in keys if key not in kept]
+        began = self.loop.time()
         read = dict(zip(missing, await self._read(missing), strict=True)) if missing else {}
-        self._cached.cache.keep(read)
+        self._cached.keep(read, self.loop.time() - began)
         return [kept[key] if key in kept else read[key] for key in keys]
 
     async def _read(self, keys: list[Key]) -> list[Item | None]:

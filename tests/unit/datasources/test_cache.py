@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from datasources.cache import LIFE, SETTLING, MemoryCache, key_of
+from datasources.cache import LARGEST, LIFE, PROMPT, SETTLING, Cached, MemoryCache, key_of
 from datasources.items import Item
 from datasources.keys import Key, Keys
 from tests.support import items
@@ -113,6 +113,28 @@ async def test_orders_missing_items_and_errors_are_never_kept(cache: MemoryCache
 
     assert cache.size == 0
     assert key_of(KEYS, order) is None
+
+
+async def test_an_item_that_is_very_large_is_not_kept(cache: MemoryCache) -> None:
+    large = items.product(0, description="x" * LARGEST)
+    cache.keep({KEYS.product(large.id): large})
+    assert cache.size == 0
+
+
+async def test_what_was_long_in_coming_is_not_kept(cache: MemoryCache) -> None:
+    key, item = product()
+    Cached(cache, ME).keep({key: item}, PROMPT + 0.001)
+    assert cache.size == 0
+    Cached(cache, ME).keep({key: item}, PROMPT)
+    assert cache.size == 1
+
+
+async def test_what_another_tenant_has_under_the_same_id_is_another_item(
+    cache: MemoryCache,
+) -> None:
+    item = items.product(0)
+    cache.keep({KEYS.product(item.id): item})
+    assert await cache.find([Keys("u", 2).product(item.id)], None) == {}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from datasources import products, reviews, users
-from datasources.cache import Cached, Caller, MemoryCache
+from datasources.cache import PROMPT, Cached, Caller, MemoryCache
 from datasources.errors import StoreError
 from datasources.items import ProductStatus, Review
 from datasources.keys import Keys
@@ -293,6 +293,19 @@ async def test_who_has_written_reads_the_store() -> None:
     assert len(store.calls) == 1
     await cached(store, cache).user("user-0")
     assert len(store.calls) == 1
+
+
+async def test_a_read_that_took_long_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, cache = with_users(1), MemoryCache(time.monotonic, most=10)
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    store.may_answer.clear()
+    reading = asyncio.ensure_future(cached(store, cache).user("user-0"))
+    await store.asked.wait()
+    monkeypatch.setattr(loop, "time", lambda: now() + PROMPT)
+    store.may_answer.set()
+    assert await reading == items.user(0)
+    assert cache.size == 0
 
 
 async def test_a_failed_read_is_not_kept() -> None:
