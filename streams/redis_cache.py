@@ -4,8 +4,8 @@ An item has one of so many slots by its key, with a time to live, and whatever c
 next takes it: a broker evicts nothing, so that this must not fill it. Who has written is a key of
 its own, and which slots are to stay empty for now. One call finds all that an operation asks for,
 and whether its caller may be told. While Redis does not answer nothing is found, and no request
-waits for it longer than PATIENCE; what it was not told meanwhile is made up for first, by a time
-in which nobody is told of anything in it.
+waits for it longer than PATIENCE; what it was not told meanwhile is made up for as soon as it does,
+by a time in which nobody is told of anything in it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from zlib import crc32
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from datasources.cache import KEPT, LIFE, SETTLING, Caller
+from datasources.cache import KEPT, LIFE, SETTLING, Caller, encoded
 from datasources.errors import ServiceUnavailable
 from datasources.items import Item
 from datasources.keys import Key
 from streams.broker import bytes_of, in_time
 
 PATIENCE = 0.05  # seconds
-LARGEST = 16_384  # bytes of an item
+_BETWEEN = 0.2  # seconds between two tries to make up for what was not told
 _AWAY = (RedisError, OSError)  # a TimeoutError is one
 _LIFE = int(LIFE * 1000)  # milliseconds
 _SETTLING = int(SETTLING * 1000)
@@ -51,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class RedisCache:
-    """Of one table. All who use it have as many `slots`; larger items than LARGEST are not kept."""
+    """Of one table. All who use it have as many `slots`."""
 
     def __init__(self, redis: Redis, table: str, slots: int) -> None:
         self._redis = redis
@@ -60,6 +61,7 @@ class RedisCache:
         self._script = redis.register_script(_KEEP)
         self._owes = False  # a time in which nobody is told of anything
         self._keeping: set[asyncio.Task[None]] = set()
+        self._paying: asyncio.Task[None] | None = None
 
     async def find(self, keys: Sequence[Key], caller: Caller) -> Mapping[Key, Item]:
         names = [self._closed, self._writer(caller), *map(self._item, keys)]
@@ -77,8 +79,11 @@ class RedisCache:
 
     def keep(self, read: Mapping[Key, object]) -> None:
         """Without waiting: nobody waits for it."""
-        texts = {key: _encoded(key, item) for key, item in read.items() if isinstance(item, KEPT)}
-        texts = {key: text for key, text in texts.items() if len(text) <= LARGEST}
+        texts = {
+            key: b"\n".join((_named(key), type(item).__name__.encode(), text))
+            for key, item in read.items()
+            if (text := encoded(item))
+        }
         if texts:
             task = asyncio.create_task(self._keep(texts))
             self._keeping.add(task)
@@ -102,6 +107,8 @@ class RedisCache:
         except _AWAY as error:
             log.warning("cache not told of a write: %s", type(error).__name__)
             self._owes = True
+            if self._paying is None or self._paying.done():
+                self._paying = asyncio.create_task(self._keep_paying())
 
     async def changed(self, keys: Sequence[Key]) -> None:
         await self._told(lambda: self._leave(keys, None))
@@ -124,6 +131,14 @@ class RedisCache:
             if caller is not None:
                 pipeline.set(self._writer(caller), b"", px=_LIFE)
             await pipeline.execute()
+
+    async def _keep_paying(self) -> None:
+        """Until it is done, whether or not anybody asks here: elsewhere they may."""
+        while self._owes:
+            await asyncio.sleep(_BETWEEN)
+            with suppress(*_AWAY):
+                async with in_time():
+                    await self._pay()
 
     async def _pay(self) -> None:
         if self._owes:
@@ -158,11 +173,6 @@ class RedisCache:
 
 def _named(key: Key) -> bytes:
     return f"{key.pk} {key.sk}".encode()
-
-
-def _encoded(key: Key, item: Item) -> bytes:
-    head = _named(key), type(item).__name__.encode()
-    return b"\n".join((*head, msgspec.json.encode(item)))
 
 
 def _decoded(key: Key, text: bytes | str) -> Item | None:

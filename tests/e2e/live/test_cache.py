@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx
 
+from datasources.cache import LIFE
 from tests.e2e.live.fleet import Fleet
 from tests.e2e.live.peers import PATIENCE
-from tests.e2e.live.shelves import ADJUST, new_shelf
+from tests.e2e.live.shelves import ADJUST, Shelf, new_shelf
 from tests.e2e.support import Service, serving, until
 from tests.support.broker import needs_redis
 
@@ -52,9 +53,21 @@ def stays_true(writing: Service, reading: Service, product: str) -> None:
     until(lambda: inventory(reading, product, reader)[0] == added)
 
 
+def hears_of_others(reading: Service, shelf: Shelf) -> None:
+    """What a program writes that is not the service is known by the stream alone, and long before
+    it would be by time."""
+    reader = reading.signed("reader", staff=True)
+    product = shelf.products[0]
+    before, _ = inventory(reading, shelf.product, reader)
+    until(lambda: inventory(reading, shelf.product, reader) == (before, 0))
+    asyncio.run(shelf.put(product.changed(inventory=before + 7)))
+    until(lambda: inventory(reading, shelf.product, reader)[0] == before + 7, LIFE - 5)
+
+
 def test_a_service_of_one_process_keeps_what_it_has_read(store: str, tmp_path: Path) -> None:
     shelf = asyncio.run(new_shelf(store))
     with serving(shelf.settings(tmp_path, CACHE="true")) as service:
+        hears_of_others(service, shelf)
         stays_true(service, service, shelf.product)
         assert service.metric("cartograph_cache_found") >= 2
 
@@ -63,4 +76,5 @@ def test_a_service_of_one_process_keeps_what_it_has_read(store: str, tmp_path: P
 def test_instances_keep_it_together(running: Fleet) -> None:
     settings = running.settings | {"CARTOGRAPH_CACHE": "true"}
     with serving(settings) as one, serving(settings) as other:
+        hears_of_others(other, running.shelf)
         stays_true(one, other, running.shelf.product)

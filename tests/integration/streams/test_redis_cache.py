@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import pytest
 from redis.asyncio import Redis
 
+from datasources.cache import LARGEST
 from datasources.errors import ServiceUnavailable
 from datasources.items import Item
 from datasources.keys import Key, Keys
@@ -149,6 +150,21 @@ async def test_a_write_that_redis_did_not_hear_of_closes_the_cache_for_all(
         assert await cache_of(client).find(list(kinds()), ME) == {}
 
 
+async def test_it_is_closed_for_the_others_though_nobody_asks_where_the_write_was(
+    server: Broker, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = cache_of(redis)
+    await kept(cache, kinds())
+    with monkeypatch.context() as patch:
+        patch.setattr(redis_cache, "PATIENCE", 0.0)
+        await cache.wrote(list(kinds())[:1], ME)
+    assert cache._paying
+
+    async with asyncio.timeout(30), open_redis(server.url) as client:
+        await cache._paying
+        assert await cache_of(client).find(list(kinds()), ME) == {}
+
+
 async def test_who_comes_last_has_a_slot_and_what_changes_there_empties_it(redis: Redis) -> None:
     cache = cache_of(redis, slots=1)
     first, second, *_ = kinds()
@@ -162,7 +178,7 @@ async def test_who_comes_last_has_a_slot_and_what_changes_there_empties_it(redis
 
 async def test_an_item_that_is_very_large_is_not_kept(redis: Redis) -> None:
     cache = cache_of(redis)
-    product = items.product(0, description="x" * redis_cache.LARGEST)
+    product = items.product(0, description="x" * LARGEST)
     key = KEYS.product(product.id)
     await kept(cache, {key: product})
     assert await cache.find([key], None) == {}
