@@ -23,7 +23,7 @@ KEPT = (Category, Product, Review, User)
 LIFE = 30.0  # seconds
 PROMPT = 5.0  # seconds that a read may have taken of which something is kept
 SETTLING = 8.0  # seconds: PROMPT, and what a replica lags behind
-LARGEST = 16_384  # bytes of an item, as JSON; 20,000 such are 320 MB
+LARGEST = 16_384  # bytes of an item, as JSON; 20,000 such are 330 MB
 
 # Who reads or has written: a tenant and a user's ID; None: nobody that could have.
 Caller = tuple[str, str] | None

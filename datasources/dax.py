@@ -1,14 +1,16 @@
 """Reads through DAX, by a client that blocks ("Developing with the DAX client", Developer Guide).
 
 Its calls run in threads, as many at a time as there are; one that nobody waits for any more keeps
-its thread until its own time is over.
+its thread until its own time is over. It is a cache in front of a table that is there: while it is
+away, the table is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -26,6 +28,7 @@ _THREADS = 32
 _SECONDS_TO_CONNECT = 1
 _SECONDS_TO_READ = 2
 _SECONDS_TO_WAIT = 1.0  # until a thread is free
+_SECONDS_BETWEEN = 5.0  # looks whether it is back
 # What its client says of the way to the cluster, and not DynamoDB of a call.
 _AWAY = frozenset(
     """ConnectionException DecoderException EndOfStreamException InternalServerErrorException
@@ -48,6 +51,10 @@ class BlockingReads(Protocol):
 Connect = Callable[..., BlockingReads]
 
 
+class _Away(Exception):
+    """No answer of DynamoDB's came through DAX."""
+
+
 class DaxClient:
     """Has every method and attribute of the client that it stands for; only that BatchGetItem and
     Query which need not be consistent are answered by DAX."""
@@ -59,11 +66,15 @@ class DaxClient:
         *,
         threads: int = _THREADS,
         patience: float = _SECONDS_TO_WAIT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._dax = dax
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dax")
         self._places = Places(threads, patience)
+        self._clock = clock
+        self._is_away = False
+        self._next_look = 0.0  # while it is away
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -71,17 +82,45 @@ class DaxClient:
     async def batch_get_item(self, **parameters: Any) -> Mapping[str, Any]:
         if any(each.get("ConsistentRead") for each in parameters["RequestItems"].values()):
             return await self._client.batch_get_item(**parameters)
-        return await self._ask("BatchGetItem", self._dax.batch_get_item, parameters)
+        here, there = self._client.batch_get_item, self._dax.batch_get_item
+        return await self._read("BatchGetItem", here, there, parameters)
 
     async def query(self, **parameters: Any) -> Mapping[str, Any]:
         if parameters.get("ConsistentRead"):
             return await self._client.query(**parameters)
-        return await self._ask("Query", self._dax.query, parameters)
+        return await self._read("Query", self._client.query, self._dax.query, parameters)
 
     def close(self) -> None:
         """Ends the connections and, as they come to it, the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._dax.close()
+
+    async def _read(
+        self,
+        operation: str,
+        here: Callable[..., Awaitable[Any]],
+        there: Callable[..., dict[str, Any]],
+        parameters: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        """From DAX, or from the table while that is away; one call at a time then looks whether
+        it is back."""
+        if self._is_away:
+            if self._clock() < self._next_look:
+                return cast("Mapping[str, Any]", await here(**parameters))
+            self._next_look = self._clock() + _SECONDS_BETWEEN
+        try:
+            answer = await self._ask(operation, there, parameters)
+        except _Away as away:
+            if not self._is_away:
+                error = away.__cause__
+                log.warning("DAX is away, the table is read: %s", type(error).__name__)
+            self._is_away = True
+            self._next_look = self._clock() + _SECONDS_BETWEEN
+            return cast("Mapping[str, Any]", await here(**parameters))
+        if self._is_away:
+            self._is_away = False
+            log.info("DAX is back")
+        return answer
 
     async def _ask(
         self,
@@ -89,7 +128,7 @@ class DaxClient:
         method: Callable[..., dict[str, Any]],
         parameters: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """Raises PoolTimeoutError and what a client of DynamoDB raises."""
+        """Raises _Away, PoolTimeoutError and what DynamoDB has answered."""
         await self._places.take()
         loop = asyncio.get_running_loop()
         answer = loop.run_in_executor(self._threads, _call, operation, method, parameters)
@@ -144,25 +183,25 @@ def _library() -> Connect:
 def _call(
     operation: str, method: Callable[..., dict[str, Any]], parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """In a thread. Raises what a client of DynamoDB raises, in the words of that."""
+    """In a thread. Raises _Away, and what DynamoDB has answered in the words of its client."""
     try:
         answer = method(**parameters)
     except ClientError as error:
         raise _as_dynamodbs(error, operation) from error
-    except (BotoCoreError, OSError):
-        raise
+    except (BotoCoreError, OSError) as error:
+        raise _Away from error
     except Exception as error:  # of its decoder, when a connection breaks within an answer
         log.warning("what DAX answered to %s was not understood", operation, exc_info=True)
-        raise ConnectionError("DAX gave no answer that is one") from error
+        raise _Away from error
     if "Items" in answer:  # the count is not in each answer
         answer.setdefault("ScannedCount", answer.get("Count", len(answer["Items"])))
     return answer
 
 
 def _as_dynamodbs(error: ClientError, operation: str) -> ClientError:
-    """What the client of DAX says without a code, or by one of its own, is no answer."""
+    """Raises _Away for what the client of DAX says without a code, or by one of its own."""
     told = error.response.get("Error", {})
     code, message = str(told.get("Code", "")), str(told.get("Message", ""))
     if not code or code in _AWAY:
-        code = "ServiceUnavailable"
+        raise _Away from error
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)

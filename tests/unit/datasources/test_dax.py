@@ -8,14 +8,15 @@ import builtins
 import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from datasources import dax
-from datasources.breaker import NotAsked
+from datasources.breaker import Breaker, NotAsked, State
 from datasources.dax import DaxClient, open_dax
 from datasources.errors import (
     ConfigurationError,
@@ -25,7 +26,8 @@ from datasources.errors import (
     Throttled,
 )
 from datasources.keys import Keys
-from datasources.table import Query, Table
+from datasources.retries import RetryBudget
+from datasources.table import Guard, Query, Table
 from tests.support import items
 from tests.support.dax import URL, Cluster, StandIn, refusal
 from tests.support.memory import MemoryClient
@@ -127,12 +129,8 @@ AWAY = """NoRouteException ConnectionException EndOfStreamException DecoderExcep
 @pytest.mark.parametrize(
     ("raised", "expected"),
     [
-        *((refusal(code), ServiceUnavailable) for code in AWAY),
-        (refusal(None, "what?"), ServiceUnavailable),
-        (refusal(None, None), ServiceUnavailable),
-        (TimeoutError("timed out"), ServiceUnavailable),
-        (ConnectionResetError(), ServiceUnavailable),
-        (IndexError("of its decoder"), ServiceUnavailable),
+        (refusal("ServiceUnavailable"), ServiceUnavailable),
+        (refusal("InternalServerError"), ServiceUnavailable),
         (refusal("ThrottlingException"), Throttled),
         (refusal("ProvisionedThroughputExceededException"), Throttled),
         (refusal("RequestLimitExceeded"), Throttled),
@@ -162,6 +160,70 @@ async def test_a_refusal_that_stays_is_a_defect_and_not_tried_again(code: str) -
             await table_of(client).query(ALL, limit=10)
         assert not told.value.retryable
         assert len(cluster.fails) == 1
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        *map(refusal, AWAY),
+        refusal(None, "what?"),
+        refusal(None, None),
+        TimeoutError("timed out"),
+        ConnectionResetError(),
+        ReadTimeoutError(endpoint_url=URL),
+        IndexError("of its decoder"),
+    ],
+)
+async def test_what_dax_has_no_answer_to_is_read_from_the_table(raised: Exception) -> None:
+    async with reading() as (client, cluster, table):
+        cluster.fails = [raised]
+        assert (await table_of(client).query(ALL, limit=10)).rows
+        assert [name for name, _ in table.calls] == ["query"]
+        assert await table_of(client).batch_get([KEY])
+        assert [name for name, _ in table.calls] == ["query", "batch_get_item"]
+        assert cluster.rows.calls == []
+
+
+async def test_while_it_is_away_one_call_in_some_seconds_looks_whether_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    now = 1_000.0
+    async with reading(clock=lambda: now) as (client, cluster, table):
+
+        async def read() -> int:
+            """How many the table was asked for this."""
+            before = len(table.calls)
+            assert await table_of(client).batch_get([KEY])
+            return len(table.calls) - before
+
+        cluster.fails = [ConnectionResetError(), ConnectionResetError()]
+        assert [await read(), await read()] == [1, 1]
+        assert len(cluster.fails) == 1
+        now += 5
+        assert [await read(), await read()] == [1, 1]
+        assert cluster.fails == []
+        now += 5
+        cluster.may.clear()
+        looking = asyncio.create_task(table_of(client).batch_get([KEY]))
+        await running(cluster, 1)
+        assert await read() == 1
+        cluster.may.set()
+        assert await looking
+        assert await read() == 0
+    assert [one.message for one in caplog.records] == [
+        "DAX is away, the table is read: ConnectionResetError",
+        "DAX is back",
+    ]
+
+
+async def test_a_cluster_that_is_away_holds_up_no_write() -> None:
+    breaker = Breaker("shop", lambda: 1_000.0, lambda low, _: low, least=1, lasting=0)
+    guard = Guard(breaker, RetryBudget(lambda: 1_000.0))
+    async with reading() as (client, cluster, _):
+        cluster.fails = [ConnectionResetError()] * 9
+        await replace(table_of(client), guard=guard).query(ALL, limit=10)
+    assert breaker.state is State.CLOSED
 
 
 # --- threads and time -----------------------------------------------------------------------
