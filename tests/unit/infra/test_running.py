@@ -57,6 +57,20 @@ def test_the_service_is_told_of_the_tenants_role_and_of_dax_where_it_is_to_use_t
     assert set(names).isdisjoint(given_to(containers()["processor"]))
 
 
+def test_the_cache_is_had_on_request_and_emptied_by_the_processor_that_knows_its_size() -> None:
+    def told(container: str, **parameters: Any) -> list[str | None]:
+        given = given_to(containers(**parameters)[container])
+        return [given.get(name) for name in ("CARTOGRAPH_CACHE", "CARTOGRAPH_CACHE_ITEMS")]
+
+    items = str(settings.Settings.model_fields["cache_items"].default)
+    assert (told("service"), told("processor")) == (["false", items], [None, items])
+    given = {"Cache": "true", "CacheItems": 5_000}
+    assert told("service", **given) == ["true", "5000"]
+    assert told("processor", **given) == [None, "5000"]
+    assert service(**given).broken_rules() == []
+    assert len(service(Cache="true", DaxEndpoint="daxs://cluster").broken_rules()) == 1
+
+
 @pytest.mark.parametrize("apart", ["true", "false"])
 def test_a_task_starts_when_it_has_its_permissions(apart: str) -> None:
     found = service(TenantsApart=apart)

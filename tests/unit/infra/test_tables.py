@@ -114,15 +114,15 @@ def test_no_table_goes_with_its_stack() -> None:
 
 def test_production_is_told_its_busiest_keys_and_others_on_request() -> None:
     def told(**parameters: Any) -> set[bool]:
-        found = replicas(**parameters)
-        parts = [
-            *found,
-            *itertools.chain(*(one.get("GlobalSecondaryIndexes", ()) for one in found)),
-        ]
+        found = replicas(ReplicaRegion=ABROAD, **parameters)
+        indexes = [*itertools.chain(*(one.get("GlobalSecondaryIndexes", ()) for one in found))]
+        parts = [*found, *indexes]
+        assert len(indexes) == 2 * len(INDEXES)
         return {one["ContributorInsightsSpecification"]["Enabled"] for one in parts}
 
     assert told() == {False}
     assert told(ContributorInsights="true") == told(Environment="prod") == {True}
+    assert told(Environment="prod", BillingMode="PROVISIONED") == {True}
 
 
 def test_a_key_of_our_own_is_rotated_and_outlives_the_stack() -> None:
