@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +20,18 @@ from datasources.keys import GSI2, PK, SK
 from schema.build import build_schema
 
 SMALL, LARGE = 100, 4_097
+ROOT = Path(__file__).parents[3]
+UNITS = (ROOT / "bench" / "UNITS.md").read_text(encoding="utf-8")
+SCALING = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+# What docs/scaling.md has of it, in other words.
+RETOLD = {
+    "a product": "product",
+    "its page, with 10 reviews and their authors": "product, its category and 10 reviews",
+    "20 products of a category": "products of a category, 20 newest",
+    "the same in a range of price": "products of a category, 20 in a range of price",
+    "an order of 3 lines": "placeOrder, 3 lines",
+    "a review": "addReview",
+}
 
 
 class Store:
@@ -191,16 +205,64 @@ def test_a_page_says_of_a_write_what_it_takes_and_what_follows() -> None:
     own = Sum(2, {"table": 1.0}, {"table": 6.0, GSI2: 1.0})
     later = {"mail": Sum(3, {SYSTEM: 2.0}, {SYSTEM: 1.0})}
     every = [Found(title, Sum(1, {"table": 1.0}), {}) for title in MIX]
+    cached = [Found(title, Sum(0), {}) for title in MIX]
 
-    lines = list(page(every, [Found("createUser", own, later)]))
+    lines = list(page(every, cached, [Found("createUser", own, later)]))
 
     million = 8 * 0.715 + 3 * 0.1425
     expected = f"| createUser | 2 | 1 | 7 | 6 | 0 | 1 | 0 | 3 | 2 | 1 | ${million:.2f} |"
     assert expected in lines
     assert "| createUser | mail | 3 | 2 | 1 |" in lines
+    assert "| viewer | 1 | 1 | 0 | $0.14 | 0 | 0 | $0.00 |" in lines
 
 
 def test_what_an_operation_does_is_not_taken_for_what_follows_it() -> None:
     assert (
         Found("x", Sum(1, {}, {"table": 2.0}), {SELF: Sum(1, {}, {"table": 3.0})}).load.writes == 5
     )
+
+
+# --- what docs/scaling.md says of it --------------------------------------------------------
+
+
+def cells(page: str, title: str) -> list[str]:
+    """What stands in the first row of a page's tables that begins so."""
+    line = next(line for line in page.splitlines() if line.startswith(f"| {title} |"))
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
+
+@pytest.mark.parametrize("title", RETOLD)
+def test_what_is_retold_of_an_operation_is_what_was_counted(title: str) -> None:
+    requests, read, written, then, cached, left = cells(SCALING, title)
+    counted = cells(UNITS, RETOLD[title])
+    assert [requests, read] == counted[:2]
+    if written:
+        assert written == counted[2]
+        assert then == f"{counted[8]} read, {counted[9]} written"
+        assert [cached, left] == counted[:2]  # nothing that writes reads from the cache
+    else:
+        assert [cached, left] == counted[4:6]
+
+
+def test_what_is_retold_of_the_costs_is_what_was_counted() -> None:
+    for rate in prices.RATES:
+        assert cells(SCALING, f"{rate:,}") == cells(UNITS, f"{rate:,}")
+    [request] = re.findall(r"takes ([\d.]+) read units and ([\d.]+) write units", UNITS)
+    load = Load(*map(float, request))
+    [best] = re.findall(r"in one it takes ([\d.]+) read units", UNITS)
+    cached = Load(float(best), load.writes)
+    million, least = TOKYO.million(load), TOKYO.million(cached)
+    even = TOKYO.break_even(load)
+    said = " ".join(SCALING.split())
+    for sentence in (
+        f"takes {request[0]} read and {request[1]} write units a request",
+        f"**${million:.2f} a million requests**",
+        f"to {best} read units and ${least:.2f}",
+        f"spares ${(million - least) * prices.SECONDS / 1e6:.2f} a month",
+        f"more than **{even:.0%}**".replace("%", " %"),
+        f"below **{prices.TARGET / even:.1f} times**",
+        f"${TOKYO.write * 1e6:g} a million write units, ${TOKYO.read * 1e6:g} a million read units",
+        f"${TOKYO.write_hour:g} and ${TOKYO.read_hour:g} a unit and hour",
+        f"${TOKYO.replicated * load.writes * 100 * prices.SECONDS:.0f} a month for each 100",
+    ):
+        assert sentence in said, sentence
