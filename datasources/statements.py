@@ -58,13 +58,13 @@ def _names(schema: Sequence[KeySchemaElementTypeDef]) -> tuple[str, ...]:
 
 
 def check_lookup(select: Select, keys: Sequence[str]) -> None:
-    """ConfigurationError for a statement that DynamoDB would read the whole table for, or the
+    """ConfigurationError for a statement that DynamoDB may read the whole table for, or the
     whole index: one whose condition does not hold the partition key to a value or a list."""
     if keys[0] not in select.held:
         what = f"index {select.index}" if select.index else f"table {select.table}"
         raise ConfigurationError(
-            f"The statement would read all of {what}: its condition should have "
-            f"{keys[0]} = a value, or {keys[0]} IN a list; --allow-scan runs it nonetheless."
+            f"The statement may read all of {what}: its condition should have {keys[0]} = a value, "
+            f"or {keys[0]} IN a list, and no more of {keys[0]}; --allow-scan runs it nonetheless."
         )
 
 
