@@ -19,6 +19,7 @@ from tests.support.stacks import (
     events,
     service,
 )
+from tests.support.templates import REGION
 
 
 def given_to(container: dict[str, Any]) -> dict[str, str]:
@@ -110,6 +111,7 @@ def test_the_load_balancer_leaves_quiet_websockets_open_and_shows_graphql_alone(
     assert int(attributes["idle_timeout.timeout_seconds"]) > 2 * SocketLimits().ping
     [rule] = found.of_type("ElasticLoadBalancingV2::ListenerRule").values()
     assert rule["Conditions"][0]["PathPatternConfig"] == {"Values": ["/graphql"]}
+    assert rule["Actions"] == [{"Type": "forward", "TargetGroupArn": "Targets"}]
     [otherwise] = found.properties("HttpsListener")["DefaultActions"]
     assert otherwise["FixedResponseConfig"]["StatusCode"] == "404"
 
@@ -148,6 +150,24 @@ def test_production_outlives_a_zone() -> None:
     }
     assert counts == {"dev": 1, "staging": 1, "prod": 2}
     assert service(Environment="prod").properties("Service")["DesiredCount"] == 2
+
+
+def test_there_are_as_many_tasks_as_asked_for_and_bad_ones_do_not_replace_good_ones() -> None:
+    found = service(MinTasks=3, MaxTasks=7)
+    assert found.properties("Service")["DesiredCount"] == 3
+    scaling = found.properties("ServiceScaling")
+    assert (scaling["MinCapacity"], scaling["MaxCapacity"]) == (3, 7)
+    for name in ("Service", "Processor"):
+        deployment = found.properties(name)["DeploymentConfiguration"]
+        assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+        assert deployment["MinimumHealthyPercent"] == 100
+
+
+def test_the_tables_are_reached_within_the_network_by_the_routes_that_are_told() -> None:
+    gateway = service(RouteTableIds=["rtb-1", "rtb-2"]).properties("Gateway")
+    assert gateway["VpcEndpointType"] == "Gateway"
+    assert gateway["RouteTableIds"] == ["rtb-1", "rtb-2"]
+    assert gateway["ServiceName"] == f"com.amazonaws.{REGION}.dynamodb"
 
 
 # --- what follows the stream ----------------------------------------------------------------
@@ -196,12 +216,21 @@ def test_the_pipe_tells_which_row_changed_and_not_what_it_holds() -> None:
     assert "UNIQUE" not in wanted  # whose partition keys are addresses and names
 
 
+def test_what_the_pipe_cannot_tell_is_made_smaller_and_then_put_aside() -> None:
+    source = events(**EVERYTHING).properties("ChangesPipe")["SourceParameters"]
+    stream = source["DynamoDBStreamParameters"]
+    assert stream["OnPartialBatchItemFailure"] == "AUTOMATIC_BISECT"
+    assert stream["DeadLetterConfig"] == {"Arn": "FailedBatches.Arn"}
+    assert 20 * 3_600 < stream["MaximumRecordAgeInSeconds"] < 24 * 3_600
+
+
 def test_letters_wait_for_two_weeks_and_then_for_as_long_out_of_the_way() -> None:
     found = events()
     for name in ("DeadLetters", "HopelessLetters", "FailedBatches"):
         assert found.properties(name)["MessageRetentionPeriod"] == 14 * 24 * 3_600
     redrive = found.properties("DeadLetters")["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == "HopelessLetters.Arn"
+    assert 5 <= redrive["maxReceiveCount"] <= 50
     allowed = found.properties("HopelessLetters")["RedriveAllowPolicy"]["sourceQueueArns"]
     assert [one.rpartition(":")[2] for one in allowed] == [
         found.properties("DeadLetters")["QueueName"]
@@ -212,6 +241,14 @@ def test_the_archive_is_kept_for_as_long_as_it_is_asked_for() -> None:
     bucket = events(Archive="true", ArchiveDays=500).properties("ArchiveBucket")
     [rule] = bucket["LifecycleConfiguration"]["Rules"]
     assert rule["ExpirationInDays"] == 500
+    archiver = events(Archive="true").properties("Archiver")
+    read = archiver["KinesisStreamSourceConfiguration"]
+    written = archiver["ExtendedS3DestinationConfiguration"]
+    assert read["KinesisStreamARN"] == "ArchiveStream.Arn"
+    assert written["BucketARN"] == "ArchiveBucket.Arn"
+    [lines] = written["ProcessingConfiguration"]["Processors"]
+    assert lines["Type"] == "AppendDelimiterToRecord"
+    assert lines["Parameters"] == [{"ParameterName": "Delimiter", "ParameterValue": "\\n"}]
     assert "ArchiveBucket" not in events().resources
 
 
@@ -222,3 +259,5 @@ def test_mails_of_the_domain_go_by_its_set_which_tells_what_came_back() -> None:
     told = found.properties("MailFeedback")["EventDestination"]
     assert {"bounce", "complaint"} <= set(told["MatchingEventTypes"])
     assert "MailSet" not in events().resources
+    suppressed = found.properties("MailSet")["SuppressionOptions"]["SuppressedReasons"]
+    assert set(suppressed) == {"BOUNCE", "COMPLAINT"}

@@ -163,6 +163,7 @@ def test_what_goes_to_the_broker_the_cache_and_the_clients_is_encrypted() -> Non
 def test_the_cache_has_three_nodes_and_forgets_after_half_a_minute() -> None:
     cache = dax().properties("Cache")
     assert cache["ReplicationFactor"] == 3
+    assert load("dax.yaml")["Parameters"]["Nodes"]["MinValue"] == 3
     kept = dax().properties("CacheParameters")["ParameterNameValues"]
     assert kept == {"record-ttl-millis": "30000", "query-ttl-millis": "30000"}
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from datasources.keys import GSI1, GSI2, GSI3
 from tests.support.stacks import FUNCTION, containers, events, service, watch
+
+INDEXES = (GSI1, GSI2, GSI3)
 
 
 def alarmed() -> dict[str, dict[str, Any]]:
@@ -41,6 +45,17 @@ def test_every_alarm_is_heard_and_says_what_no_news_means() -> None:
         assert alarm["AlarmDescription"], name
 
 
+def test_what_an_alarm_looks_at_is_in_its_sum_whole() -> None:
+    for name, alarm in alarmed().items():
+        if "Metrics" not in alarm:
+            continue
+        [sum_] = (one for one in alarm["Metrics"] if "Expression" in one)
+        assert [one for one in alarm["Metrics"] if one["ReturnData"]] == [sum_], name
+        parts = {one["Id"] for one in alarm["Metrics"] if "MetricStat" in one}
+        functions = {"SUM", "MAX", "IF", "FILL"}
+        assert set(re.findall(r"[A-Za-z]\w*", sum_["Expression"])) - functions == parts, name
+
+
 def test_a_stream_that_is_behind_is_told_after_a_minute_and_after_half_its_memory() -> None:
     ages = {name: alarm["Threshold"] for name, alarm in alarmed().items() if "Lag" in name}
     assert ages == {
@@ -52,10 +67,19 @@ def test_a_stream_that_is_behind_is_told_after_a_minute_and_after_half_its_memor
     assert alarmed()["StreamLag"]["TreatMissingData"] == "breaching"
 
 
-@pytest.mark.parametrize("name", ["ReadThrottles", "WriteThrottles"])
-def test_throttles_are_those_of_both_tables_and_of_every_index(name: str) -> None:
-    wanted = {"cartograph-dev", "cartograph-dev-system", "GSI1", "GSI2", "GSI3"}
-    assert dimensions(alarmed()[name]) == wanted
+@pytest.mark.parametrize("kind", ["Read", "Write"])
+def test_throttles_are_those_of_both_tables_and_of_every_index(kind: str) -> None:
+    alarm = alarmed()[f"{kind}Throttles"]
+    wanted = {"cartograph-dev", "cartograph-dev-system", *INDEXES}
+    assert dimensions(alarm) == wanted
+    assert metrics(alarm) == {f"{kind}ThrottleEvents"}
+    assert alarm["Threshold"] == 0
+
+
+def test_faults_and_time_are_those_of_every_call_that_is_made() -> None:
+    calls = {"BatchGetItem", "Query", "TransactWriteItems"}
+    for name in ("SystemErrors", "StoreLatency"):
+        assert dimensions(alarmed()[name]) == {"cartograph-dev", *calls}
 
 
 def test_what_is_watched_is_what_the_other_stacks_make() -> None:
@@ -85,6 +109,12 @@ def test_the_budget_warns_before_it_is_spent() -> None:
     assert budget["Budget"]["BudgetLimit"] == {"Amount": 250, "Unit": "USD"}
     heard = [one["Subscribers"][0]["Address"] for one in budget["NotificationsWithSubscribers"]]
     assert heard == ["alarms", "alarms"]
+    warned = [one["Notification"] for one in budget["NotificationsWithSubscribers"]]
+    assert [(one["NotificationType"], one["Threshold"]) for one in warned] == [
+        ("ACTUAL", 80),
+        ("FORECASTED", 100),
+    ]
+    assert {one["ThresholdType"] for one in warned} == {"PERCENTAGE"}
 
 
 def test_there_is_one_dashboard_and_no_widget_lies_on_another() -> None:
