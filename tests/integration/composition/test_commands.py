@@ -41,7 +41,6 @@ def command(
         monkeypatch.delenv(f"CARTOGRAPH_{name.upper()}", raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("CARTOGRAPH_CURSOR_KEYS", "a key of sixteen or more")
     monkeypatch.setattr(waiting, "_FIRST_PAUSE", 0.05)
 
     async def run(*arguments: str, store: Endpoint = endpoint, table: str = TABLE) -> Shown:
@@ -50,7 +49,7 @@ def command(
         monkeypatch.setenv("CARTOGRAPH_TABLE", table)
         given = server.parser().parse_args(arguments)
         capsys.readouterr()
-        await given.run(settings.load(), given)
+        await given.run(settings.load(serving=given.serving), given)
         shown = capsys.readouterr()
         return shown.out, shown.err
 

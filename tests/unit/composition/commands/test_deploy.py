@@ -159,7 +159,6 @@ def test_who_cannot_be_asked_has_to_say_yes_before(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARTOGRAPH_STORE", "http://127.0.0.1:9")
-    monkeypatch.setenv("CARTOGRAPH_CURSOR_KEYS", "a key of sixteen or more")
     with open("/dev/null") as nobody:
         monkeypatch.setattr("sys.stdin", nobody)
         assert run("tables") == 2
