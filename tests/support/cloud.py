@@ -130,8 +130,10 @@ def _wrong(declared: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
         assert isinstance(text, str), "a parameter is a text"
         if "AllowedValues" in one and text not in map(str, one["AllowedValues"]):
             wrong.append(f"{name} must be one of {one['AllowedValues']}")
-        if "AllowedPattern" in one and not re.fullmatch(one["AllowedPattern"], text):
-            wrong.append(f"{name} must match pattern {one['AllowedPattern']}")
+        each = text.split(",") if one["Type"] == "CommaDelimitedList" else [text]
+        pattern = one.get("AllowedPattern", ".*")
+        if not all(re.fullmatch(pattern, value) for value in each):
+            wrong.append(f"{name} must match pattern {pattern}")
         if "MinValue" in one and float(text) < one["MinValue"]:
             wrong.append(f"{name} must be {one['MinValue']} or more")
         if "MaxValue" in one and float(text) > one["MaxValue"]:

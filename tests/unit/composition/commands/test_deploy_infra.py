@@ -190,3 +190,18 @@ async def test_a_stream_of_ones_own_is_kept_without_the_archive() -> None:
     assert stream_of(cloud) == own
     await deploy(cloud, "tables", ArchiveStreamArn="")
     assert stream_of(cloud) == ""
+
+
+async def test_people_have_roles_as_long_as_they_are_named() -> None:
+    cloud, name = Cloud(), named("tables")
+    people = "arn:aws:iam::000000000000:role/Ann,arn:aws:iam::000000000000:role/Bob"
+    await deploy(cloud, "tables", "events", SupportPrincipals=people)
+    made = cloud.stacks[name].of_type("IAM::Role")
+    assert list(made) == ["SupportRole"]
+
+    await deploy(cloud, "tables", RecoveryDays="7")
+    assert cloud.parameters(name)["SupportPrincipals"] == people
+    await deploy(cloud, "tables", SupportPrincipals="")
+    assert cloud.stacks[name].of_type("IAM::Role") == {}
+    with pytest.raises(CartographError, match="SupportPrincipals must match"):
+        await deploy(cloud, "tables", SupportPrincipals=f"{people},*")
