@@ -23,7 +23,7 @@ from tests.e2e.support import elsewhere, serving, until
 from tests.e2e.test_process import rate, rating
 from tests.integration.conftest import CACHE, REGION
 from tests.support import items
-from tests.support.roles import HELPER, KEEPER
+from tests.support.roles import ANN, BOB
 from tests.support.shop import TestShop
 from tests.support.stacks import FUNCTION, GIVEN
 from tests.support.templates import load
@@ -179,11 +179,11 @@ async def test_the_service_runs_over_what_was_deployed(account: Account, tmp_pat
 
 
 async def test_people_are_given_roles_with_the_tables(account: Account) -> None:
-    people = f"{HELPER},{KEEPER}"
+    people = f"{ANN},{BOB}"
     await account.deploy(
         "template.yaml",
         SupportPrincipals=people,
-        OperatorPrincipals=KEEPER,
+        OperatorPrincipals=BOB,
         ExportBucket="exports-of-cartograph",
     )
     iam = await account.client("iam")

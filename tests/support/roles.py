@@ -22,7 +22,7 @@ ROLES = {
 }
 PEOPLE = {"support": "SupportRole", "operator": "OperatorRole"}
 # Who may have them.
-HELPER, KEEPER = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("Helper", "Keeper"))
+ANN, BOB = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("Ann", "Bob"))
 BUCKET = "exports-of-cartograph"
 
 
@@ -91,8 +91,8 @@ def deployed(project: str = "cartograph", **parameters: Any) -> Roles:
 def people(project: str = "cartograph", **parameters: Any) -> Roles:
     """Those of people, with all that they can be given."""
     given = {
-        "SupportPrincipals": [HELPER],
-        "OperatorPrincipals": [KEEPER],
+        "SupportPrincipals": [ANN],
+        "OperatorPrincipals": [BOB],
         "ExportBucket": BUCKET,
     }
     return Roles(Template("template.yaml", {"Project": project, **given, **parameters}), PEOPLE)

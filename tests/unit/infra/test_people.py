@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.asked import arn, on_object, on_table, selecting, table_arn
 from tests.support.iam import Decision, Request, decide
-from tests.support.roles import BUCKET, HELPER, KEEPER, Roles, deployed, grants, people
+from tests.support.roles import ANN, BOB, BUCKET, Roles, deployed, grants, people
 from tests.support.templates import ACCOUNT, Template, load
 
 TABLE, SYSTEM = "cartograph-dev", "cartograph-dev-system"
@@ -188,7 +188,7 @@ def test_a_task_is_given_the_roles_for_redriving_and_no_other() -> None:
 # --- who may have them ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("who", "whose"), [("support", HELPER), ("operator", KEEPER)])
+@pytest.mark.parametrize(("who", "whose"), [("support", ANN), ("operator", BOB)])
 def test_a_role_is_had_by_those_named_and_after_a_second_factor(who: str, whose: str) -> None:
     def assumed(by: str, factor: str | None, roles: Roles = PEOPLE) -> bool:
         context = {"aws:MultiFactorAuthPresent": (factor,)} if factor else {}
@@ -198,7 +198,7 @@ def test_a_role_is_had_by_those_named_and_after_a_second_factor(who: str, whose:
     assert assumed(whose, "true")
     assert not assumed(whose, "false")
     assert not assumed(whose, None)
-    [other] = {HELPER, KEEPER} - {whose}
+    [other] = {ANN, BOB} - {whose}
     assert not assumed(other, "true")
     assert not assumed(f"{whose}2", "true")
     assert assumed(whose, None, people(RequireMfa="false"))
@@ -220,10 +220,10 @@ def test_without_anybody_to_have_them_there_are_no_roles() -> None:
 @pytest.mark.parametrize("parameter", ["SupportPrincipals", "OperatorPrincipals"])
 def test_nobody_is_named_by_a_wildcard(parameter: str) -> None:
     pattern = load("template.yaml")["Parameters"][parameter]["AllowedPattern"]
-    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/Keeper/somebody"
-    for named in ("", HELPER, f"arn:aws-cn:iam::{ACCOUNT}:root", session):
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/Bob/somebody"
+    for named in ("", ANN, f"arn:aws-cn:iam::{ACCOUNT}:root", session):
         assert re.fullmatch(pattern, named)
-    for named in ("*", "arn:aws:iam::*:root", f"{HELPER}*", "arn:aws:s3:::bucket", "Helper"):
+    for named in ("*", "arn:aws:iam::*:root", f"{ANN}*", "arn:aws:s3:::bucket", "Ann"):
         assert not re.fullmatch(pattern, named)
 
 
