@@ -218,10 +218,11 @@ def parser() -> argparse.ArgumentParser:
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.set_defaults(run=run)
+        command.set_defaults(run=run, serving=False)
         return command
 
     command = add("serve", serve, "Serves the API over HTTP.", configuration.help_text())
+    command.set_defaults(serving=True)
     command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     command.add_argument("--port", type=port, default=8000, help="port (default: %(default)s)")
     command.add_argument(
@@ -244,6 +245,7 @@ def parser() -> argparse.ArgumentParser:
         )
     command.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same data")
     command = add("process", process, "Follows the table's stream, for all that serve.")
+    command.set_defaults(serving=True)
     command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     command.add_argument(
         "--port", type=port, help="where /healthz, /readyz and /metrics are; without it nowhere"
@@ -285,7 +287,7 @@ def in_loop(work: Coroutine[Any, Any, None]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser().parse_args(argv)
     try:
-        settings = configuration.load()
+        settings = configuration.load(serving=arguments.serving)
         logs.configure(settings.log_level, settings.log_format)
         # `serve` says so in a line of its own.
         warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     cursor_keys: SecretsCommaSeparated = Field(
         (),
         description="comma-separated secrets of 16 characters or more; the first encrypts, "
-        "all decrypt (embedded: one is made at start)",
+        "all decrypt; needed by serve and process (embedded: one is made at start)",
     )
     redis_url: SecretStr | None = Field(
         None,
@@ -353,11 +353,6 @@ class Settings(BaseSettings):
     def _go_together(self) -> Settings:
         if self.jwt_secret and self.jwks_url:
             raise ValueError("JWT_SECRET and JWKS_URL: should be one or the other, not both")
-        if self.store != self.embedded and not self.cursor_keys:
-            raise ValueError(
-                "CURSOR_KEYS: should be set outside the embedded store, "
-                "to one or more secrets of 16 characters or more"
-            )
         if self.is_embedded and (self.tenant_role_arn or self.dax_endpoint):
             raise ValueError("TENANT_ROLE_ARN, DAX_ENDPOINT: should not be set when embedded")
         if self.tenant_role_arn and self.dax_endpoint:
@@ -389,8 +384,9 @@ class Settings(BaseSettings):
         return scale_of(self.currency)
 
 
-def load() -> Settings:
-    """The settings that the environment gives.
+def load(*, serving: bool = True) -> Settings:
+    """The settings that the environment gives; without those that only serving needs where it is
+    not for that.
 
     Raises ConfigurationError, in one line, for a name that is no setting and for every value
     that is not as it should be.
@@ -402,9 +398,15 @@ def load() -> Settings:
             f"{unknown[0]} is no setting; `cartograph serve --help` lists them."
         )
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         raise ConfigurationError("; ".join(_sentence(e) for e in error.errors())) from None
+    if serving and not (settings.is_embedded or settings.cursor_keys):
+        raise ConfigurationError(
+            f"{PREFIX}CURSOR_KEYS: should be set outside the embedded store, "
+            "to one or more secrets of 16 characters or more"
+        )
+    return settings
 
 
 def _sentence(error: ErrorDetails) -> str:

@@ -1,5 +1,12 @@
 """A finished export, read: its manifests and its data files, from S3 or from a folder that they
-were copied to. The format is that of "DynamoDB table export output format" in the Developer Guide.
+were copied to. The format is that of "DynamoDB table export output format" in the Developer Guide;
+what is not as it says is refused, and so is what it allows and is not read here: Ion, and changes
+without their old images.
+
+The manifests and the data files of a full export are in a folder of the export's own,
+`AWSDynamoDB/ID`; the data files of all incremental exports share `AWSDynamoDB/data`. Of the keys in
+the manifests only that is believed: the guide's examples are without the prefix of the export, and
+what was copied has another.
 """
 
 from __future__ import annotations
@@ -27,17 +34,21 @@ S = TypeVar("S", bound=Struct)
 Change = Literal["INSERT", "MODIFY", "REMOVE"]  # as streams have it
 
 SUMMARY = "manifest-summary.json"
+_LIST = "manifest-files.json"
+_DATA = "data"
+_SHARED = "AWSDynamoDB"  # the folder of all exports under a prefix
 _FORMAT = "DYNAMODB_JSON"
+_FULL, _INCREMENTAL = "FULL_EXPORT", "INCREMENTAL_EXPORT"
+_BOTH = "NEW_AND_OLD_IMAGES"
 _UNREAD = "The export cannot be read"
 
 
 class Summary(Struct, frozen=True):
-    """`manifest` is the key of the list of data files."""
+    """A full export need not say its type, an incremental one has a view as well."""
 
-    manifest: str = field(name="manifestFilesS3Key")
     items: int = field(name="itemCount")
     format: str = field(name="outputFormat")
-    type: str = field(name="exportType", default="FULL_EXPORT")
+    type: str = field(name="exportType", default=_FULL)
     view: str | None = field(name="outputView", default=None)
 
 
@@ -49,6 +60,11 @@ class DataFile(Struct, frozen=True):
     @property
     def name(self) -> str:
         return PurePosixPath(self.key).name
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is in the folder that incremental exports share."""
+        return PurePosixPath(self.key).parts[-3:-1] == (_SHARED, _DATA)
 
 
 # msgspec has no Raw that is optional.
@@ -64,7 +80,12 @@ class _Number(Struct, frozen=True):
 
 
 class _Metadata(Struct, frozen=True):
-    written: _Number | None = field(name="WriteTimestampMicros", default=None)
+    # An attribute value; the guide's example has it as plain text.
+    written: _Number | str | int = field(name="WriteTimestampMicros")
+
+    @property
+    def micros(self) -> int:
+        return int(self.written.number if isinstance(self.written, _Number) else self.written)
 
 
 class Entry(Struct, frozen=True):
@@ -90,20 +111,26 @@ class Entry(Struct, frozen=True):
 
     @property
     def changed_at(self) -> datetime | None:
-        written = self.metadata and self.metadata.written
-        if not written:
+        if not self.metadata:
             return None
-        seconds, micros = divmod(int(written.number), 1_000_000)
+        seconds, micros = divmod(self.metadata.micros, 1_000_000)
         return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+
+    def is_of(self, summary: Summary) -> bool:
+        """Whether exports of its type have such a line."""
+        if summary.type == _FULL:
+            return _is_there(self.item)
+        return _is_there(self.keys) and self.changed_at is not None
 
 
 class Files(Protocol):
     """Where an export is kept."""
 
-    async def text(self, key: str) -> bytes:
-        """A whole small file by its key, or by its name in the export's own folder."""
+    async def text(self, name: str) -> bytes:
+        """A manifest, whole."""
 
-    async def fetch(self, key: str, to: Path) -> None: ...
+    async def fetch(self, data: DataFile, to: Path) -> None:
+        """Copies a data file."""
 
 
 @dataclass(frozen=True)
@@ -113,22 +140,19 @@ class FolderFiles:
 
     folder: Path
 
-    async def text(self, key: str) -> bytes:
-        return self._read(self.folder / PurePosixPath(key).name)
-
-    async def fetch(self, key: str, to: Path) -> None:
-        name = PurePosixPath(key).name
-        inside, beside = (each / "data" / name for each in (self.folder, self.folder.parent))
-        try:
-            shutil.copyfile(inside if inside.exists() else beside, to)
-        except OSError as error:
-            raise _unreadable(inside, error) from None
-
-    def _read(self, path: Path) -> bytes:
+    async def text(self, name: str) -> bytes:
+        path = self.folder / name
         try:
             return path.read_bytes()
         except OSError as error:
             raise _unreadable(path, error) from None
+
+    async def fetch(self, data: DataFile, to: Path) -> None:
+        places = [each / _DATA / data.name for each in (self.folder, self.folder.parent)]
+        try:
+            shutil.copyfile(next((each for each in places if each.exists()), places[0]), to)
+        except OSError as error:
+            raise _unreadable(places[0], error) from None
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigurationError:
@@ -144,16 +168,17 @@ class BucketFiles:
     bucket: str
     folder: str
 
-    async def text(self, key: str) -> bytes:
+    async def text(self, name: str) -> bytes:
         with explained(_UNREAD):
-            key = key if "/" in key else f"{self.folder}/{key}"
-            answer = await self.client.get_object(Bucket=self.bucket, Key=key)
+            answer = await self.client.get_object(Bucket=self.bucket, Key=f"{self.folder}/{name}")
             content: bytes = await answer["Body"].read()
         return content
 
-    async def fetch(self, key: str, to: Path) -> None:
+    async def fetch(self, data: DataFile, to: Path) -> None:
+        folder = PurePosixPath(self.folder)
+        key = (folder.parent if data.is_shared else folder) / _DATA / data.name
         with explained(_UNREAD):
-            answer = await self.client.get_object(Bucket=self.bucket, Key=key)
+            answer = await self.client.get_object(Bucket=self.bucket, Key=str(key))
             with to.open("wb") as file:
                 async for chunk in answer["Body"].iter_chunks(1 << 20):
                     file.write(chunk)
@@ -168,27 +193,38 @@ class Exported:
 
     @property
     def is_incremental(self) -> bool:
-        return self.summary.type == "INCREMENTAL_EXPORT"
+        return self.summary.type == _INCREMENTAL
 
     async def entries(self) -> AsyncIterator[list[Entry]]:
-        """All of it, in lists of many. CartographError for a file that is not as it was
-        exported."""
-        manifest = await self.files.text(self.summary.manifest)
+        """All of it, in lists of many. CartographError for a file that is not as it was exported,
+        or if there is none for some of it."""
+        manifest = await self.files.text(_LIST)
+        listed = [_decoded(line, DataFile, _LIST) for line in manifest.splitlines() if line.strip()]
+        count, exported = sum(data.items for data in listed), self.summary.items
+        if count != exported:
+            raise CartographError(
+                f"{_UNREAD}: {_LIST} is of {count:,} items where {exported:,} were exported; "
+                "copy it again."
+            )
         with TemporaryDirectory(prefix="cartograph-") as folder:
             copy = Path(folder) / "data.json.gz"
-            for line in manifest.splitlines():
-                data = _decoded(line, DataFile, "its list of files")
-                await self.files.fetch(data.key, copy)
-                for entries in _read(copy, data):
+            for data in listed:
+                await self.files.fetch(data, copy)
+                for entries in _read(copy, data, self.summary):
                     yield entries
 
 
 async def open_export(files: Files) -> Exported:
+    """ConfigurationError for an export of a format that is not read here."""
     summary = _decoded(await files.text(SUMMARY), Summary, SUMMARY)
     if summary.format != _FORMAT:
         raise ConfigurationError(f"{_UNREAD}: it is {summary.format}, not {_FORMAT}.")
-    if summary.view == "NEW_IMAGE":
-        raise ConfigurationError(f"{_UNREAD}: of its changes it has the new images alone.")
+    if summary.type not in {_FULL, _INCREMENTAL}:
+        raise ConfigurationError(
+            f"{_UNREAD}: it is a {summary.type}, not a {_FULL} or an {_INCREMENTAL}."
+        )
+    if summary.type == _INCREMENTAL and summary.view != _BOTH:
+        raise ConfigurationError(f"{_UNREAD}: of its changes it has {summary.view}, not {_BOTH}.")
     return Exported(files, summary)
 
 
@@ -199,11 +235,19 @@ def _decoded(text: bytes, kind: type[S], what: str) -> S:
         raise CartographError(f"{_UNREAD}: {what} is not as DynamoDB writes it.") from None
 
 
-_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode = msgspec.json.Decoder(Entry).decode
 _ENTRIES = 10_000
 
 
-def _read(path: Path, data: DataFile) -> Iterator[list[Entry]]:
+def _entry(line: bytes, summary: Summary) -> Entry:
+    entry = _decode(line)
+    if not entry.is_of(summary):
+        raise ValueError
+    return entry
+
+
+def _read(path: Path, data: DataFile, summary: Summary) -> Iterator[list[Entry]]:
+    """An empty partition has an empty file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
     if base64.b64encode(digest).decode() != data.md5:
@@ -215,14 +259,14 @@ def _read(path: Path, data: DataFile) -> Iterator[list[Entry]]:
         with gzip.open(path, "rb") as lines:
             entries: list[Entry] = []
             for line in lines:
-                entries.append(_decode_entry(line))
+                entries.append(_entry(line, summary))
                 if len(entries) == _ENTRIES:
                     count += len(entries)
                     yield entries
                     entries = []
         count += len(entries)
         yield entries
-    except (msgspec.DecodeError, EOFError, gzip.BadGzipFile, zlib.error):
+    except (ValueError, OverflowError, EOFError, gzip.BadGzipFile, zlib.error):
         raise CartographError(f"{_UNREAD}: {data.name} is not as DynamoDB writes it.") from None
     if count != data.items:
         raise CartographError(

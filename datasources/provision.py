@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from datasources.client import CLIENT_ERRORS, as_store_error
 from datasources.errors import ConfigurationError
-from datasources.templates import load_template
+from datasources.templates import evaluate, load_template
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 # Values of the template's parameters that stand in for its defaults.
 PARAMETERS: dict[str, Any] = {}
-NO_VALUE = {"Ref": "AWS::NoValue"}
 SECONDS_TO_ACTIVE = 300
 SECONDS_TO_RECOVERY = 60
 # What a store says that has no such call: DynamoDB Local, a plain HTTP 501, other emulators.
@@ -118,34 +117,9 @@ def read_template(template: Path, table: str) -> tuple[TableDefinition, TableDef
     scope = {**document, "Parameters": defaults | PARAMETERS}
 
     def definition(resource: str, name: str) -> TableDefinition:
-        return _defined(name, _evaluate(document["Resources"][resource]["Properties"], scope))
+        return _defined(name, evaluate(document["Resources"][resource]["Properties"], scope))
 
     return definition("MainTable", table), definition("SystemTable", f"{table}-system")
-
-
-def _evaluate(node: Any, scope: dict[str, Any]) -> Any:
-    """The node with the scope's parameters and conditions put in; other functions stay."""
-    if isinstance(node, list):
-        return [v for each in node if (v := _evaluate(each, scope)) != NO_VALUE]
-    if not isinstance(node, dict):
-        return node
-    match node:
-        case {"Ref": name} if name in scope["Parameters"]:
-            return scope["Parameters"][name]
-        case {"Condition": name, **rest} if not rest:
-            return _evaluate(scope["Conditions"][name], scope)
-        case {"Fn::If": [name, yes, no]}:
-            return _evaluate(yes if _evaluate(scope["Conditions"][name], scope) else no, scope)
-        case {"Fn::Equals": [left, right]}:
-            return _evaluate(left, scope) == _evaluate(right, scope)
-        case {"Fn::Not": [condition]}:
-            return not _evaluate(condition, scope)
-        case {"Fn::And": list(several)}:
-            return all(_evaluate(each, scope) for each in several)
-        case {"Fn::Or": list(several)}:
-            return any(_evaluate(each, scope) for each in several)
-    found = {key: _evaluate(value, scope) for key, value in node.items()}
-    return {key: value for key, value in found.items() if value != NO_VALUE}
 
 
 def _defined(name: str, properties: dict[str, Any]) -> TableDefinition:

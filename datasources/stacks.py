@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from datasources.client import StacksClient
 from datasources.errors import CartographError, ConfigurationError
 from datasources.refusals import explained
-from datasources.templates import parse_template
+from datasources.templates import evaluate, parse_template
 from datasources.waiting import Waiting
 
 LARGEST = 51_200  # bytes of a template that is sent with the call
@@ -55,6 +55,16 @@ class Template:
     @property
     def outputs(self) -> Mapping[str, Mapping[str, Any]]:
         return self.document.get("Outputs", {})  # type: ignore[no-any-return]
+
+    def promised(self, parameters: Mapping[str, str | None]) -> set[str]:
+        """The outputs that a stack with these parameters has; None: a value that is not known,
+        other than any that conditions compare with."""
+        scope = {"Parameters": parameters, "Conditions": self.document.get("Conditions", {})}
+        return {
+            name
+            for name, each in self.outputs.items()
+            if "Condition" not in each or evaluate({"Condition": each["Condition"]}, scope)
+        }
 
     @property
     def resources(self) -> Mapping[str, Mapping[str, Any]]:

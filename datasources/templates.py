@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -34,3 +37,32 @@ def parse_template(text: str) -> dict[str, Any]:
 
 def load_template(path: Path) -> dict[str, Any]:
     return parse_template(path.read_text(encoding="utf-8"))
+
+
+def evaluate(node: Any, scope: Mapping[str, Any]) -> Any:
+    """The node with the `Parameters` (their values) and `Conditions` of a scope put in; what else
+    is referred to stays as it is."""
+    if isinstance(node, list):
+        return [v for each in node if (v := evaluate(each, scope)) != NO_VALUE]
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"Ref": name} if name in scope["Parameters"]:
+            return scope["Parameters"][name]
+        case {"Condition": name, **rest} if not rest:
+            return evaluate(scope["Conditions"][name], scope)
+        case {"Fn::If": [name, yes, no]}:
+            return evaluate(yes if evaluate(scope["Conditions"][name], scope) else no, scope)
+        case {"Fn::Equals": [left, right]}:
+            return evaluate(left, scope) == evaluate(right, scope)
+        case {"Fn::Not": [condition]}:
+            return not evaluate(condition, scope)
+        case {"Fn::And": list(several)}:
+            return all(evaluate(each, scope) for each in several)
+        case {"Fn::Or": list(several)}:
+            return any(evaluate(each, scope) for each in several)
+        case {"Fn::Join": ["", {"Ref": name}]} if name in scope["Parameters"]:
+            # Of a list, which is given as one text with commas.
+            return (scope["Parameters"][name] or "").replace(",", "")
+    found = {key: evaluate(value, scope) for key, value in node.items()}
+    return {key: value for key, value in found.items() if value != NO_VALUE}

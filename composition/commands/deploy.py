@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 from composition.commands.adding import Add, elsewhere
+from composition.commands.choices import DEFAULT, KEPT, Choice, Outputs, check_complete
 from composition.store import ROOT, now, open_endpoint
 from composition.terminal import agreed, aligned, printable, say, show
 from datasources import stacks
@@ -32,17 +32,6 @@ FILES = {
 OPTIONAL = frozenset({"dax"})
 ENVIRONMENTS = ("dev", "staging", "prod")
 HIDDEN = "********"
-
-
-# By the names of stacks, then by their own; None: to be known later.
-Outputs = dict[str, Mapping[str, str | None]]
-
-
-class Choice(NamedTuple):
-    """What a parameter of a stack will be, None where that is not known yet, and by whose word."""
-
-    value: str | None
-    source: str
 
 
 def add(to: Add) -> None:
@@ -101,14 +90,11 @@ def rehearse(
     given: Mapping[str, str],
 ) -> None:
     """Shows each stack with its parameters and resources, from the templates alone."""
-    outputs: Outputs = {
-        name: dict.fromkeys(Template(name, path).outputs) for name, path in there().items()
-    }
+    outputs = Outputs.unknown([Template(name, path) for name, path in there().items()])
     for template in templates:
-        produced = of_others(outputs, template.name)
         name = stack_name(arguments, template.name)
         show(f"Stack {name} in {settings.region}, {template.path.name}")
-        choices = chosen(template, given, produced, None)
+        choices = outputs.choices(template, given, None)
         show(indented([described(template, name, each) for name, each in choices.items()]))
         resources = [
             [name, each["Type"], f"if {each['Condition']}" if "Condition" in each else ""]
@@ -124,22 +110,22 @@ async def carry_out(
     templates: Sequence[Template],
     given: Mapping[str, str],
 ) -> None:
-    """One stack after the other. What is missing is told before anything is changed."""
+    """One stack after the other, and then those again that are told something by a later one. What
+    is missing is told before anything is changed."""
     found = {name: await stacks.find(client, stack_name(arguments, name)) for name in there()}
-    # What is there already may have what others need, whether it is deployed now or not.
-    outputs: Outputs = {name: stack.outputs for name, stack in found.items() if stack}
-    promised = dict(outputs)
+    outputs = Outputs.planned(found, templates, given)
+    done = {}
     for template in templates:
-        produced = of_others(promised, template.name)
-        check_complete(template, chosen(template, given, produced, found[template.name]))
-        promised[template.name] = dict.fromkeys(template.outputs)
-    for template in templates:
-        produced = of_others(outputs, template.name)
-        choices = chosen(template, given, produced, found[template.name])
+        name, existing = template.name, found[template.name]
+        done[name] = choices = outputs.choices(template, given, existing)
         check_complete(template, choices)
-        outputs[template.name] = await one(
-            client, arguments, template, found[template.name], choices
-        )
+        outputs.produced[name] = await one(client, arguments, template, existing, choices)
+    for template in templates:
+        if news := outputs.news(template, done[template.name]):
+            say(f"Stack {stack_name(arguments, template.name)} is told {', '.join(news)}")
+            existing = await stacks.find(client, stack_name(arguments, template.name))
+            choices = outputs.choices(template, given, existing)
+            await one(client, arguments, template, existing, choices)
 
 
 async def one(
@@ -183,49 +169,7 @@ async def one(
     return outputs
 
 
-# --- parameters -----------------------------------------------------------------------------
-
-GIVEN, OUTPUT, KEPT = "given", "from another stack", "as the stack has it"
-DEFAULT, MISSING = "default", "to be given by --parameter"
-
-
-def chosen(
-    template: Template,
-    given: Mapping[str, str],
-    produced: Mapping[str, str | None],
-    existing: Stack | None,
-) -> dict[str, Choice]:
-    """By name. An output of another stack is for the parameter of the same name; `produced` has
-    None for those that will be known later."""
-    choices = {}
-    for name, declared in template.parameters.items():
-        if name in given:
-            choices[name] = Choice(given[name], GIVEN)
-        elif name in produced:
-            is_open = produced[name] is None and "Default" in declared
-            choices[name] = Choice(produced[name], f"{OUTPUT}, or default" if is_open else OUTPUT)
-        elif existing and name in existing.parameters:
-            choices[name] = Choice(existing.parameters[name], KEPT)
-        elif "Default" in declared:
-            choices[name] = Choice(str(declared["Default"]), DEFAULT)
-        else:
-            choices[name] = Choice(None, MISSING)
-    return choices
-
-
-def of_others(outputs: Outputs, name: str) -> dict[str, str | None]:
-    """The outputs of all stacks but one."""
-    found: dict[str, str | None] = {}
-    for other, produced in outputs.items():
-        found |= produced if other != name else {}
-    return found
-
-
-def check_complete(template: Template, choices: Mapping[str, Choice]) -> None:
-    if missing := [name for name, each in choices.items() if each.source == MISSING]:
-        raise ConfigurationError(
-            f"--parameter: stack {template.name} also needs {', '.join(missing)}."
-        )
+# --- words ----------------------------------------------------------------------------------
 
 
 def described(template: Template, name: str, choice: Choice) -> list[str]:
@@ -243,9 +187,6 @@ def parameter(text: str) -> tuple[str, str]:
     if not equals or not re.fullmatch(r"[A-Za-z0-9]+", name):
         raise argparse.ArgumentTypeError("should be NAME=VALUE")
     return name, value
-
-
-# --- words ----------------------------------------------------------------------------------
 
 
 def there() -> dict[str, Path]:

@@ -23,6 +23,7 @@ from tests.e2e.support import elsewhere, serving, until
 from tests.e2e.test_process import rate, rating
 from tests.integration.conftest import CACHE, REGION
 from tests.support import items
+from tests.support.roles import ANN, BOB
 from tests.support.shop import TestShop
 from tests.support.stacks import FUNCTION, GIVEN
 from tests.support.templates import load
@@ -175,6 +176,25 @@ async def test_the_service_runs_over_what_was_deployed(account: Account, tmp_pat
         product, expected = rate(service, stars=4)
         until(lambda: rating(service, product) == expected)
         assert (await account.hear(queue, "review-created"))["tenant"] == "default"
+
+
+async def test_people_are_given_roles_with_the_tables(account: Account) -> None:
+    people = f"{ANN},{BOB}"
+    await account.deploy(
+        "template.yaml",
+        SupportPrincipals=people,
+        OperatorPrincipals=BOB,
+        ExportBucket="exports-of-cartograph",
+    )
+    iam = await account.client("iam")
+    roles = {one["Arn"]: one for one in (await iam.list_roles())["Roles"]}
+    support = roles[account.outputs["SupportRoleArn"]]
+    [trusted] = support["AssumeRolePolicyDocument"]["Statement"]
+    assert trusted["Principal"] == {"AWS": people.split(",")}
+    assert trusted["Condition"] == {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    operator = roles[account.outputs["OperatorRoleArn"]]["RoleName"]
+    policies = (await iam.list_role_policies(RoleName=operator))["PolicyNames"]
+    assert set(policies) == {"restoring", "mending", "exporting", "seeding", "redriving"}
 
 
 async def test_the_function_is_deployed_with_its_mapping(account: Account) -> None:

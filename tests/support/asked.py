@@ -1,8 +1,10 @@
 """What clients ask of AWS, as IAM sees it: each call as the requests that a role has to allow.
 
 "Actions, resources, and condition keys" of the Service Authorization Reference, for DynamoDB, SQS,
-SNS and SES; "Using IAM with DynamoDB transactions" of DynamoDB's Developer Guide: each action of a
-transaction is a request of its own.
+SNS, SES and S3. Of DynamoDB's Developer Guide: "Using IAM with DynamoDB transactions", each action
+of a transaction is a request of its own; "Using IAM with DynamoDB backup and restore", who restores
+has to be allowed to read and write the new table; "Requesting a table export in DynamoDB", what is
+exported is written in the name of who asks for it; "IAM security policies with PartiQL".
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from datasources.keys import partition_attribute
+from datasources.partiql import parse
 from tests.support.iam import Request
 from tests.support.templates import ACCOUNT, REGION
 
@@ -23,6 +26,8 @@ _TRANSACTED = {
     "Delete": "DeleteItem",
     "ConditionCheck": "ConditionCheckItem",
 }
+# Of whoever restores, on the new table.
+_RESTORED = """BatchWriteItem DeleteItem GetItem PutItem Query Scan UpdateItem""".split()
 _SECURE = {"aws:SecureTransport": ("true",), "aws:PrincipalAccount": (ACCOUNT,)}
 
 
@@ -101,8 +106,40 @@ def requests_of(operation: str, call: Mapping[str, Any], stream: str = "") -> li
             return [on_table(operation, call["TableName"], index, keys=[_asked_for(call)])]
         case "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem":
             return [on_table(operation, call["TableName"], keys=[_partition(call)])]
-        case "DescribeTable":
+        case (
+            "DescribeTable"
+            | "CreateTable"
+            | "UpdateTable"
+            | "DescribeTimeToLive"
+            | "UpdateTimeToLive"
+            | "DescribeContinuousBackups"
+            | "UpdateContinuousBackups"
+            | "CreateBackup"
+        ):
             return [on_table(operation, call["TableName"])]
+        case "ListBackups":  # of no resource
+            return [Request("dynamodb:ListBackups", "*", context=_SECURE)]
+        case "DescribeBackup":
+            return [Request("dynamodb:DescribeBackup", call["BackupArn"], context=_SECURE)]
+        case "RestoreTableFromBackup":
+            into, action = call["TargetTableName"], f"dynamodb:{operation}"
+            of = Request(action, call["BackupArn"], context=_SECURE)
+            return [of, on_table(operation, into), *(on_table(one, into) for one in _RESTORED)]
+        case "RestoreTableToPointInTime":
+            into = call["TargetTableName"]
+            of = on_table(operation, call["SourceTableName"])
+            return [of, *(on_table(one, into) for one in _RESTORED)]
+        case "ExportTableToPointInTime":
+            folder = "/".join(filter(None, (call.get("S3Prefix"), "AWSDynamoDB/1-2/_started")))
+            written = ("PutObject", "PutObjectAcl", "AbortMultipartUpload")
+            export = Request(f"dynamodb:{operation}", call["TableArn"], context=_SECURE)
+            return [export, *(on_object(one, call["S3Bucket"], folder) for one in written)]
+        case "DescribeExport":
+            return [Request("dynamodb:DescribeExport", call["ExportArn"], context=_SECURE)]
+        case "ExecuteStatement":
+            return [selecting(call["Statement"])]
+        case "GetObject":
+            return [on_object(operation, call["Bucket"], call["Key"])]
         case "DescribeStream" | "GetShardIterator":
             return [Request(f"dynamodb:{operation}", call["StreamArn"], context=_SECURE)]
         case "GetRecords":
@@ -140,6 +177,20 @@ def on_table(
         context["dynamodb:EnclosingOperation"] = (within,)
     resource = table_arn(table, index).replace(REGION, region)
     return Request(f"dynamodb:{operation}", resource, context=context)
+
+
+def on_object(operation: str, bucket: str, key: str, *, owner: str = ACCOUNT) -> Request:
+    """In S3; `owner` is the account that the bucket is of."""
+    context = {**_SECURE, "aws:ResourceAccount": (owner,)}
+    return Request(f"s3:{operation}", f"arn:aws:s3:::{bucket}/{key}", context=context)
+
+
+def selecting(statement: str) -> Request:
+    """A SELECT of PartiQL, which reads everything unless it holds the partition key."""
+    select = parse(statement)
+    scans = partition_attribute(select.index) not in select.held
+    context = {**_SECURE, "dynamodb:FullTableScan": (str(scans).lower(),)}
+    return Request("dynamodb:PartiQLSelect", table_arn(select.table, select.index), context=context)
 
 
 def _batched(part: Any) -> list[str]:

@@ -15,6 +15,9 @@ from tests.support.clients import failed
 
 ID = "01693685827463-2d8752fd"
 PLACE = f"backups/AWSDynamoDB/{ID}"
+SHARED = "backups/AWSDynamoDB/data"
+LIST = "manifest-files.json"
+BOTH = "NEW_AND_OLD_IMAGES"
 
 
 def full(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -38,7 +41,8 @@ def files(
     lists: Sequence[Sequence[Mapping[str, Any]]], *, data: str = f"{PLACE}/data", **summary: Any
 ) -> dict[str, bytes]:
     """The objects of an export by their keys: a data file for each list of lines."""
-    contents = [gzip.compress(b"".join(map(_line, lines))) for lines in lists]
+    # Of an empty partition there is an empty file.
+    contents = [gzip.compress(b"".join(map(_line, lines))) if lines else b"" for lines in lists]
     entries = [
         {
             "itemCount": len(lines),
@@ -52,18 +56,24 @@ def files(
         "version": "2020-06-30",
         "s3Bucket": "archive",
         "s3Prefix": "backups",
-        "manifestFilesS3Key": f"{PLACE}/manifest-files.json",
+        "manifestFilesS3Key": f"{PLACE}/{LIST}",
         "itemCount": sum(map(len, lists)),
         "outputFormat": "DYNAMODB_JSON",
         **summary,
     }
     objects = {
         f"{PLACE}/manifest-summary.json": json.dumps(about).encode(),
-        f"{PLACE}/manifest-files.json": b"".join(map(_line, entries)),
+        f"{PLACE}/{LIST}": b"".join(map(_line, entries)),
+        f"{PLACE}/_started": b"",
     }
     for entry, content in zip(entries, contents, strict=True):
         objects[str(entry["dataFileS3Key"])] = content
     return objects
+
+
+def incremental(changes: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """An export of changes, whose data file is where those of all exports of changes are."""
+    return files([changes], data=SHARED, exportType="INCREMENTAL_EXPORT", outputView=BOTH)
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

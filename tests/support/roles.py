@@ -1,4 +1,4 @@
-"""The roles of `infra/service.yaml`, and what each may do."""
+"""The roles of what runs (`infra/service.yaml`) and of people (`infra/template.yaml`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.asked import table_arn
 from tests.support.iam import Decision, Request, Statement, decide
 from tests.support.stacks import service
-from tests.support.templates import Template
+from tests.support.templates import ACCOUNT, Template
 
 # By the parts that have them.
 ROLES = {
@@ -20,30 +20,35 @@ ROLES = {
     "redrive": "RedriveRole",
     "function": "FunctionRole",
 }
+PEOPLE = {"support": "SupportRole", "operator": "OperatorRole"}
+# Who may have them.
+ANN, BOB = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("Ann", "Bob"))
+BUCKET = "exports-of-cartograph"
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Those of a deployment of service.yaml."""
+    """Those of a template as it is deployed, by who has them."""
 
-    service: Template
+    template: Template
+    roles: Mapping[str, str]
 
     def names(self) -> list[str]:
         """The parts whose roles are made."""
-        return [part for part, role in ROLES.items() if role in self.service.resources]
+        return [part for part, role in self.roles.items() if role in self.template.resources]
 
     def statements(self, part: str) -> list[Statement]:
         """Of all policies that the role of a part has."""
-        return self._statements[ROLES[part]]
+        return self._statements[self.roles[part]]
 
     @cached_property
     def _statements(self) -> dict[str, list[Statement]]:
         found: dict[str, list[Statement]] = {}
-        for name, role in self.service.of_type("IAM::Role").items():
+        for name, role in self.template.of_type("IAM::Role").items():
             assert not role.get("ManagedPolicyArns"), f"{name} has what is not judged here"
             for policy in role.get("Policies", ()):
                 found.setdefault(name, []).extend(policy["PolicyDocument"]["Statement"])
-        for policy in self.service.of_type("IAM::Policy").values():
+        for policy in self.template.of_type("IAM::Policy").values():
             for name in policy["Roles"]:
                 found.setdefault(name, []).extend(policy["PolicyDocument"]["Statement"])
         return found
@@ -51,7 +56,7 @@ class Roles:
     def trust(self, part: str) -> list[Statement]:
         """Who may have the role of a part. The role itself is the resource, which no policy of
         trust names."""
-        document = self.service.properties(ROLES[part])["AssumeRolePolicyDocument"]
+        document = self.template.properties(self.roles[part])["AssumeRolePolicyDocument"]
         return [{**one, "Resource": "*"} for one in document["Statement"]]
 
     def allows(self, part: str, request: Request, **tags: str) -> bool:
@@ -79,12 +84,25 @@ def tagged(request: Request, tags: Mapping[str, str]) -> Request:
 
 
 def deployed(project: str = "cartograph", **parameters: Any) -> Roles:
-    return Roles(service(Project=project, **parameters))
+    """Those of what runs."""
+    return Roles(service(Project=project, **parameters), ROLES)
+
+
+def people(project: str = "cartograph", **parameters: Any) -> Roles:
+    """Those of people, with all that they can be given."""
+    given = {
+        "SupportPrincipals": [ANN],
+        "OperatorPrincipals": [BOB],
+        "ExportBucket": BUCKET,
+    }
+    return Roles(Template("template.yaml", {"Project": project, **given, **parameters}), PEOPLE)
 
 
 def grants(statements: list[Statement], *services: str) -> Iterator[tuple[str, str]]:
     """Each action and each resource that the statements allow, of some services."""
     for one in statements:
+        if one["Effect"] == "Deny":
+            continue
         actions = one["Action"] if isinstance(one["Action"], list) else [one["Action"]]
         resources = one["Resource"] if isinstance(one["Resource"], list) else [one["Resource"]]
         for action in actions:

@@ -158,8 +158,6 @@ def test_a_wrong_argument_is_told_in_one_line(
     [
         ("STORE", "dynamo", "embedded, aws or an http(s) URL"),
         ("STORE", "ftp://127.0.0.1", "embedded, aws or an http(s) URL"),
-        ("STORE", "http://127.0.0.1:1", "CURSOR_KEYS"),
-        ("STORE", "aws", "CURSOR_KEYS"),
         ("CURSOR_KEYS", "short", "16 characters"),
         ("CURSOR_KEYS", f"{CURSOR_KEYS},short", "16 characters"),
         ("TENANTS", ",", "names of 1 to 64"),
@@ -217,6 +215,62 @@ def test_arguments_that_do_not_go_together_are_told_in_one_line(
     assert (code, shown) == (2, "")
     (line,) = said.splitlines()
     assert named in line
+
+
+SERVING = (["serve"], ["process"], ["process", "--redrive"])
+OTHERS = (
+    ["schema"],
+    ["token", "--sub", "x"],
+    ["table"],
+    ["seed"],
+    ["recount"],
+    ["recount", "--mend"],
+    ["erase"],
+    ["partiql", "SELECT * FROM cartograph WHERE PK = 'x'"],
+    ["backup", "list"],
+    ["backup", "make", "x"],
+    ["backup", "restore", "x", "new"],
+    ["export", "bucket"],
+    ["archive", "/nowhere", "/nowhere/out"],
+    ["deploy", "--dry-run"],
+)
+
+
+def test_every_command_is_said_to_serve_or_not() -> None:
+    assert {arguments[0] for arguments in (*SERVING, *OTHERS)} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", SERVING, ids=" ".join)
+@pytest.mark.parametrize("where", ["aws", "http://127.0.0.1:1"])
+def test_who_serves_others_needs_cursor_keys(
+    cartograph: Cartograph, monkeypatch: pytest.MonkeyPatch, arguments: list[str], where: str
+) -> None:
+    monkeypatch.setenv("CARTOGRAPH_STORE", where)
+
+    code, shown, said = cartograph(*arguments)
+
+    assert (code, shown) == (2, "")
+    (line,) = said.splitlines()
+    assert line.startswith("cartograph: CARTOGRAPH_CURSOR_KEYS: should be set")
+
+
+@pytest.mark.parametrize("arguments", OTHERS, ids=" ".join)
+@pytest.mark.parametrize("where", ["aws", "http://127.0.0.1:1"])
+def test_who_serves_nobody_needs_neither_cursor_keys_nor_a_way_to_believe_tokens(
+    configure: Configure, arguments: list[str], where: str
+) -> None:
+    given = server.parser().parse_args(arguments)
+    configure()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CARTOGRAPH_STORE", where)
+        found = settings.load(serving=given.serving)
+
+    assert (found.store, found.cursor_keys, found.jwt_secret, found.jwks_url) == (
+        where,
+        (),
+        None,
+        None,
+    )
 
 
 def test_several_workers_need_a_broker(cartograph: Cartograph, configure: Configure) -> None:

@@ -195,6 +195,18 @@ def test_outside_the_embedded_store_cursor_keys_are_required(
         environment(STORE=store)
 
 
+@pytest.mark.parametrize("store", ["aws", "http://127.0.0.1:8000"])
+def test_who_serves_nobody_needs_no_cursor_keys_but_may_have_no_wrong_ones(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    environment()
+    monkeypatch.setenv("CARTOGRAPH_STORE", store)
+    assert load(serving=False).cursor_keys == ()
+    monkeypatch.setenv("CARTOGRAPH_CURSOR_KEYS", "short")
+    with pytest.raises(ConfigurationError, match=r"^CARTOGRAPH_CURSOR_KEYS: should"):
+        load(serving=False)
+
+
 def test_no_secret_is_shown(environment: Environment) -> None:
     found = environment(JWT_SECRET="jwt-secret-of-thirty-two-letters", CURSOR_KEYS=KEY)
     for shown in (repr(found), str(found), f"{found!r:s}", found.model_dump_json()):

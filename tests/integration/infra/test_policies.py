@@ -4,10 +4,13 @@ do all that they do, held against the policies."""
 from __future__ import annotations
 
 import asyncio
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from datasources.client import Endpoint
 from schema.build import build_schema
@@ -15,7 +18,8 @@ from tests.support.asked import arn
 from tests.support.flows import READS, SENDER, TENANT, Part, Site, deployed
 from tests.support.iam import Request
 from tests.support.mutations import RESULTS
-from tests.support.roles import Roles, grants
+from tests.support.people import looked_after
+from tests.support.roles import BUCKET, Roles, grants, people
 from tests.support.roles import deployed as roles_of
 from tests.support.stacks import FUNCTION
 
@@ -115,3 +119,65 @@ def test_a_tenants_role_allows_all_that_is_done_for_it_and_nothing_for_another(
         for other in (f"{TENANT}2", TENANT[:-1], f"{TENANT}*", "*", "?"):
             assert not played.roles.allows("tenant", one, tenant=other)
         assert not played.roles.allows("tenant", one)
+
+
+# --- people ---------------------------------------------------------------------------------
+
+# What some part of the service does to the table's rows as well.
+EVERYDAY = {f"dynamodb:{each}" for each in ("DescribeTable", "BatchGetItem", "Query", "UpdateItem")}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A shop that people have looked after: what each of them asked, and the roles there are."""
+
+    requests: dict[str, list[Request]]
+    people: Roles
+    service: Roles
+
+
+@pytest.fixture(scope="module")
+def kept(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    project, folder = f"p{uuid.uuid4().hex[:8]}", tmp_path_factory.mktemp("kept")
+    s3 = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    s3.start()
+    host, port = s3.get_host_and_port()
+    files = Endpoint(endpoint.region, f"http://{host}:{port}", local=True)
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "test")
+        recorder = asyncio.run(looked_after(endpoint, files, f"{project}-dev", BUCKET, folder))
+    yield Kept(recorder.requests, people(project), roles_of(project))
+    s3.stop()
+
+
+def test_what_a_person_does_is_allowed_by_exactly_the_role_meant(kept: Kept) -> None:
+    """Or by both, where both do alike."""
+    done = {
+        who: {(one.action, one.resource) for one in requests}
+        for who, requests in kept.requests.items()
+    }
+    assert set(done) == {"support", "operator"} == set(kept.people.names())
+    for who, requests in kept.requests.items():
+        for one in requests:
+            may = kept.people.allowing(one)
+            assert who in may, one
+            assert may == {other for other in done if (one.action, one.resource) in done[other]}
+
+
+def test_what_people_do_the_service_may_not_but_for_the_everyday(kept: Kept) -> None:
+    for requests in kept.requests.values():
+        for one in requests:
+            assert one.action in EVERYDAY or kept.service.allowing(one) == set(), one
+            assert "restored" not in one.resource or kept.service.allowing(one) == set(), one
+
+
+def test_a_person_has_no_permission_that_no_command_uses(kept: Kept) -> None:
+    for who, requests in kept.requests.items():
+        done = {(one.action, one.resource) for one in requests}
+        unused = [
+            (action, resource)
+            for action, resource in grants(kept.people.statements(who), "dynamodb", "s3")
+            if not any(one == action and fnmatchcase(on, resource) for one, on in done)
+        ]
+        assert unused == [], who

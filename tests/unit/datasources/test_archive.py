@@ -81,16 +81,80 @@ async def test_changes_are_told_with_their_time(tmp_path: Path, beside: bool) ->
         exported.change(older, USERS[1], MICROS + 1),
         exported.change(USERS[2], None, MICROS + 2),
     ]
-    place = "backups/AWSDynamoDB/data" if beside else f"{exported.PLACE}/data"
-    about = {"exportType": "INCREMENTAL_EXPORT", "outputView": "NEW_AND_OLD_IMAGES"}
-    objects = exported.files([changes], data=place, **about)
+    objects = exported.incremental(changes)
+    folder = exported.copied(objects, tmp_path)
+    if not beside:  # as somebody may have copied it
+        (folder.parent / "data").rename(folder / "data")
 
-    await archived(FolderFiles(exported.copied(objects, tmp_path)), tmp_path / "out")
+    await archived(FolderFiles(folder), tmp_path / "out")
 
     users = read(tmp_path / "out" / "user.parquet")
     assert [user["change"] for user in users] == ["INSERT", "MODIFY", "REMOVE"]
     assert [user["id"] for user in users] == ["user-0", "user-1", "user-2"]
     assert users[0]["changedAt"] == AT
+
+
+async def test_changes_are_read_from_s3_where_all_exports_of_changes_have_them(
+    tmp_path: Path,
+) -> None:
+    client = exported.Bucket(exported.incremental([exported.change(None, USERS[0], MICROS)]))
+
+    counts = await archived(BucketFiles(client, "archive", exported.PLACE), tmp_path / "out")
+
+    assert counts == {"User": 1}
+
+
+@pytest.mark.parametrize("of", ["rows", "changes"])
+async def test_an_export_is_read_where_it_is_whatever_prefix_its_keys_have(
+    tmp_path: Path, of: str
+) -> None:
+    """The keys in the Developer Guide's examples have none; what was copied had another."""
+    changes = [exported.change(None, USERS[0], MICROS)]
+    objects = (
+        exported.files([exported.full(USERS[:1])])
+        if of == "rows"
+        else exported.incremental(changes)
+    )
+    objects = {
+        key: content.replace(b'"backups/AWSDynamoDB/', b'"AWSDynamoDB/')
+        for key, content in objects.items()
+    }
+
+    files = BucketFiles(exported.Bucket(objects), "archive", exported.PLACE)
+    assert await archived(files, tmp_path / "out") == {"User": 1}
+
+
+@pytest.mark.parametrize("written", [{"N": str(MICROS)}, str(MICROS), MICROS])
+async def test_the_time_of_a_change_is_read_as_an_attribute_or_plain(
+    tmp_path: Path, written: object
+) -> None:
+    change = exported.change(None, USERS[0], 0) | {"Metadata": {"WriteTimestampMicros": written}}
+    client = exported.Bucket(exported.incremental([change]))
+
+    await archived(BucketFiles(client, "archive", exported.PLACE), tmp_path / "out")
+
+    [user] = read(tmp_path / "out" / "user.parquet")
+    assert user["changedAt"] == AT
+
+
+async def test_of_a_removed_row_without_its_image_the_keys_are_kept(tmp_path: Path) -> None:
+    change = exported.change(USERS[0], None, MICROS)
+    del change["OldImage"]
+    client = exported.Bucket(exported.incremental([change]))
+
+    await archived(BucketFiles(client, "archive", exported.PLACE), tmp_path / "out")
+
+    [other] = read(tmp_path / "out" / "other.parquet")
+    assert (other["change"], other["partition"]) == ("REMOVE", USERS[0]["PK"])
+
+
+async def test_an_empty_partition_has_an_empty_file(tmp_path: Path) -> None:
+    objects = exported.files([[], exported.full(USERS), []])
+    assert b"" in objects.values()
+
+    counts = await archived(FolderFiles(exported.copied(objects, tmp_path)), tmp_path / "out")
+
+    assert counts == {"User": 3}
 
 
 async def test_rows_that_hold_no_item_are_kept_as_they_are(tmp_path: Path) -> None:
@@ -145,7 +209,8 @@ def broken(objects: dict[str, bytes], name: str, content: bytes | None) -> dict[
         ("manifest-summary.json", None, "should be the folder of a finished export"),
         ("manifest-summary.json", b"{}", "is not as DynamoDB writes it"),
         ("manifest-files.json", None, "manifest-files.json"),
-        ("manifest-files.json", b"nothing", "list of files is not as"),
+        ("manifest-files.json", b"nothing", "manifest-files.json is not as"),
+        ("manifest-files.json", b"", "is of 0 items where 3 were exported"),
         ("0.json.gz", None, "0.json.gz"),
         ("0.json.gz", b"other", "differs from what was exported"),
     ],
@@ -163,8 +228,8 @@ async def test_an_export_that_is_not_whole_is_refused(
 
 async def test_a_file_with_fewer_items_than_were_exported_is_refused(tmp_path: Path) -> None:
     objects = exported.files([exported.full(USERS)])
-    [manifest] = (each for each in objects if each.endswith("manifest-files.json"))
-    objects[manifest] = objects[manifest].replace(b'"itemCount": 3', b'"itemCount": 4')
+    for key, content in objects.items():
+        objects[key] = content.replace(b'"itemCount": 3', b'"itemCount": 4')
 
     with pytest.raises(CartographError, match="has 3 items where 4 were exported"):
         await archived(FolderFiles(exported.copied(objects, tmp_path)), tmp_path / "out")
@@ -177,9 +242,40 @@ async def test_what_is_no_json_in_a_file_is_refused(tmp_path: Path) -> None:
             await archived(FolderFiles(exported.copied(objects, tmp_path)), tmp_path / "out")
 
 
+CHANGE = exported.change(None, USERS[0], MICROS)
+
+
+@pytest.mark.parametrize(
+    ("objects", "line"),
+    [
+        (exported.files, {}),
+        (exported.files, CHANGE),
+        (exported.incremental, {}),
+        (exported.incremental, {"Item": CHANGE["NewImage"]}),
+        (exported.incremental, {**CHANGE, "Metadata": {}}),
+        (exported.incremental, {**CHANGE, "Metadata": {"WriteTimestampMicros": "noon"}}),
+        (exported.incremental, {**CHANGE, "Metadata": {"WriteTimestampMicros": 10**40}}),
+        (exported.incremental, {key: CHANGE[key] for key in ("Keys", "NewImage")}),
+    ],
+)
+async def test_a_line_that_such_an_export_has_none_of_is_refused(
+    tmp_path: Path, objects: Any, line: dict[str, Any]
+) -> None:
+    found = objects([[line]] if objects is exported.files else [line])
+
+    with pytest.raises(CartographError, match="not as DynamoDB writes it"):
+        await archived(FolderFiles(exported.copied(found, tmp_path)), tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("about", "why"),
-    [({"outputFormat": "ION"}, "it is ION"), ({"outputView": "NEW_IMAGE"}, "new images alone")],
+    [
+        ({"outputFormat": "ION"}, "it is ION, not DYNAMODB_JSON"),
+        ({"exportType": "DIFFERENTIAL_EXPORT"}, "it is a DIFFERENTIAL_EXPORT"),
+        ({"exportType": "INCREMENTAL_EXPORT", "outputView": "NEW_IMAGE"}, "it has NEW_IMAGE, not"),
+        ({"exportType": "INCREMENTAL_EXPORT", "outputView": "NEW_IMAGES"}, "it has NEW_IMAGES, "),
+        ({"exportType": "INCREMENTAL_EXPORT"}, "of its changes it has None, not"),
+    ],
 )
 async def test_an_export_of_another_format_is_refused(
     tmp_path: Path, about: dict[str, str], why: str

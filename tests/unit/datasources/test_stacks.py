@@ -57,6 +57,32 @@ def event(number: int, status: str, resource: str = "Table", reason: str = "") -
 # --- templates ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("parameters", "there"),
+    [
+        ({"Archive": "true", "People": ""}, {"Name", "Stream"}),
+        ({"Archive": "false", "People": "a,b"}, {"Name", "Role"}),
+        ({"Archive": None, "People": None}, {"Name"}),
+    ],
+)
+def test_a_template_says_what_it_would_give(
+    tmp_path: Path, parameters: dict[str, str | None], there: set[str]
+) -> None:
+    path = tmp_path / "events.yaml"
+    path.write_text("""
+Parameters: { Archive: { Type: String }, People: { Type: CommaDelimitedList } }
+Conditions:
+  HasArchive: !Equals [!Ref Archive, "true"]
+  HasPeople: !Not [!Equals [!Join ["", !Ref People], ""]]
+Resources: {}
+Outputs:
+  Name: { Value: x }
+  Stream: { Condition: HasArchive, Value: x }
+  Role: { Condition: HasPeople, Value: x }
+""")
+    assert Template("events", path).promised(parameters) == there
+
+
 def test_a_template_says_what_it_takes_makes_and_gives(template: Template) -> None:
     assert set(template.parameters) == {"Project"}
     assert set(template.resources) == {"Table"}

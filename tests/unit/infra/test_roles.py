@@ -187,7 +187,7 @@ def test_without_a_tag_a_tenants_role_allows_nothing() -> None:
 
 def test_with_tenants_apart_the_api_reaches_rows_by_a_tenants_role_alone() -> None:
     apart = deployed(TenantsApart="true")
-    assert apart.service.broken_rules() == []
+    assert apart.template.broken_rules() == []
     within = "TransactWriteItems"
     about_rows = [
         on_table("BatchGetItem", TABLE, keys=["t#USER#u"]),
@@ -246,7 +246,7 @@ def test_the_other_roles_are_had_by_what_runs_on_aws_alone() -> None:
 
 
 def test_the_endpoint_of_the_network_leads_to_these_tables_alone() -> None:
-    service = deployed(RouteTableIds=["rtb-1"]).service
+    service = deployed(RouteTableIds=["rtb-1"]).template
     bounds = service.properties("Gateway")["PolicyDocument"]["Statement"]
 
     def may(request: Request) -> bool:
@@ -264,4 +264,4 @@ def test_the_endpoint_of_the_network_leads_to_these_tables_alone() -> None:
         foreign = {**own.context, "aws:PrincipalAccount": ("111111111111",)}
         assert not may(Request(own.action, own.resource, context=foreign))
     assert not may(on_table("Query", "somebody-elses"))
-    assert "Gateway" not in SERVICE.service.resources
+    assert "Gateway" not in SERVICE.template.resources

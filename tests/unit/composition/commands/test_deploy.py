@@ -12,17 +12,17 @@ import pytest
 import server
 import settings
 from composition.commands import deploy as deploying
-from composition.commands.deploy import (
+from composition.commands.choices import (
     DEFAULT,
+    ENDED,
     GIVEN,
     KEPT,
     MISSING,
     OUTPUT,
     Choice,
-    carry_out,
     chosen,
-    described,
 )
+from composition.commands.deploy import carry_out, described
 from datasources.errors import CartographError, ConfigurationError
 from datasources.stacks import Stack, Template
 from tests.support.clients import client, failed
@@ -84,6 +84,19 @@ def test_a_parameter_is_taken_from_who_knows_it_best() -> None:
         "Image": Choice("i:2", GIVEN),
         "Password": Choice("****", KEPT),
     }
+
+
+def test_a_parameter_that_another_stack_will_put_out_no_more_has_its_default_again() -> None:
+    _, service = templates()
+    there = Stack("x", "CREATE_COMPLETE", {"Image": "i", "Password": "arn:1"}, {})
+
+    ended = chosen(service, {}, {}, there, {"Image": "i", "Password": "arn:1"})
+    assert ended["Password"] == Choice("swordfish", ENDED)
+    assert ended["Image"] == Choice("i", KEPT)  # it has no default
+    own = chosen(service, {}, {}, there, {"Password": "arn:2"})
+    assert own["Password"] == Choice("arn:1", KEPT)
+    again = chosen(service, {}, {"Password": "arn:3"}, there, {"Password": "arn:1"})
+    assert again["Password"] == Choice("arn:3", OUTPUT)
 
 
 def test_a_secret_is_not_shown() -> None:
@@ -159,7 +172,6 @@ def test_who_cannot_be_asked_has_to_say_yes_before(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CARTOGRAPH_STORE", "http://127.0.0.1:9")
-    monkeypatch.setenv("CARTOGRAPH_CURSOR_KEYS", "a key of sixteen or more")
     with open("/dev/null") as nobody:
         monkeypatch.setattr("sys.stdin", nobody)
         assert run("tables") == 2
