@@ -102,6 +102,7 @@ def test_the_help_of_serve_lists_every_setting(cartograph: Cartograph) -> None:
         (["serve", "--port", "x"], "--port"),
         (["serve", "--port", "65536"], "--port"),
         (["serve", "--port", "-1"], "--port"),
+        (["serve", "--host", "256.0.0.1"], "--host"),
         (["serve", "--colour", "red"], "--colour"),
         (["serve", "--workers", "0"], "--workers"),
         (["serve", "--workers", "65"], "--workers"),
