@@ -117,6 +117,7 @@ async def watch(
     """Answers probes and scrapers until told to end; raises what ends the following."""
     from starlette.applications import Starlette
 
+    from composition.app import new_request_id
     from schema.app import probes
     from schema.serving import address, serve_app
 
@@ -125,7 +126,8 @@ async def watch(
 
     say(f"Answering probes on http://{address(listener)}")
     app = Starlette(routes=probes(missing, registry))
-    answering = asyncio.create_task(serve_app(app, listener))
+    serving = serve_app(app, listener, request_id=new_request_id)
+    answering = asyncio.create_task(serving)
     await asyncio.wait({answering, following}, return_when=asyncio.FIRST_COMPLETED)
     await (following if following.done() else answering)
 
