@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Callable
@@ -77,6 +79,15 @@ def test_the_project_has_the_command_as_its_entry_point() -> None:
 
 def test_the_commands_that_scripts_rely_on_are_there() -> None:
     assert {"serve", "schema", "token", "table", "seed", "deploy", "export"} <= set(COMMANDS)
+
+
+def test_a_command_does_not_wait_for_what_others_need() -> None:
+    wanted = ("strawberry", "uvicorn", "redis", "jwt")
+    check = f"import server, sys; print([name for name in {wanted} if name in sys.modules])"
+    shown = subprocess.run(  # noqa: S603 the command is ours
+        [sys.executable, "-c", check], cwd=store.ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
