@@ -11,6 +11,8 @@ JUDGED ?= 5000
 # Made-up documents that are sent, and the seed that they are drawn from.
 FUZZED ?= 20000
 SEED ?= $(shell date +%s)
+# Lives of readers of the stream in which everything goes wrong.
+SIMULATED ?= 2000
 # Of a soak.
 MINUTES ?= 10
 BIN := .venv/bin
@@ -22,8 +24,10 @@ EXPLORER_SOURCES := $(wildcard schema/graphiql/*.json schema/graphiql/*.ts schem
 	schema/graphiql/src/* schema/graphiql/examples/*)
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Or each of the many processes of the tests would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test judge fuzz chaos soak containers bench bench-orders bench-live bench-store \
+.PHONY: serve test judge fuzz simulate chaos soak containers bench bench-orders bench-live bench-store \
 	bench-workers bench-overload bench-units skew lint format graphiql schema lock clean explorer
 
 serve: ## serve with the embedded store and demo data; HOST= and PORT= choose where
@@ -39,6 +43,9 @@ judge: .venv/installed-dev ## hold plans against graphql-core, thousands of time
 
 fuzz: .venv/installed-dev ## send made-up documents, thousands of them; FUZZED= says how many, SEED= which
 	FUZZED=$(FUZZED) SEED=$(SEED) $(BIN)/python -m pytest -n $(WORKERS) tests/unit/schema/test_fuzz.py
+
+simulate: .venv/installed-dev ## read a scripted stream while everything goes wrong; SIMULATED= says how often
+	SIMULATED=$(SIMULATED) $(BIN)/python -m pytest -n $(WORKERS) tests/unit/streams/test_simulation.py
 
 chaos: .venv/installed-dev ## shop for a minute while every part fails (needs redis-server); SEED= says how
 	$(BIN)/python -m tests.chaos --seed $(SEED)

@@ -1,4 +1,7 @@
-"""The command line. What its commands work with is put together in `composition/`."""
+"""The command line. What its commands work with is put together in `composition/`.
+
+Commands import what they alone need, such as the schema: that takes longer than most of them.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,17 @@ import os
 import signal
 import socket
 import sys
-import warnings
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
-from jwt.warnings import InsecureKeyLengthWarning
-from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 
 import settings as configuration
 from composition import logs
 from composition.commands import archive, backup, deploy, export, partiql
 from composition.commands.adding import Command, Parser, Work
-from composition.identity import mint_token
-from composition.live import open_letters, open_processor
-from composition.serving import answer, check_workers, introduction
 from composition.store import (
     TEMPLATE,
     bulk_table,
@@ -34,7 +30,6 @@ from composition.store import (
     open_store,
 )
 from composition.terminal import say
-from composition.workers import Worker, fork_workers
 from datasources.client import open_client
 from datasources.erasure import finish_all
 from datasources.errors import CartographError, ConfigurationError
@@ -43,19 +38,24 @@ from datasources.provision import check, provision
 from datasources.recount import recount as recount_all
 from datasources.seed.generate import generate
 from datasources.seed.load import load
-from schema.app import probes
-from schema.build import export_sdl
-from schema.serving import address, is_loopback, listen, serve_app
 from settings import Settings
-from streams.dead_letters import QueueDeadLetters
-from streams.metrics import StreamMetrics
-from streams.redrive import Redrive
-from streams.relay import Relay
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from streams.dead_letters import QueueDeadLetters
+    from streams.relay import Relay
 
 MOST_WORKERS = 64
 
 
 def serve(settings: Settings, arguments: argparse.Namespace) -> None:
+    from composition.identity import allow_short_secrets
+    from composition.serving import answer, check_workers, introduction
+    from composition.workers import Worker, fork_workers
+    from schema.serving import is_loopback, listen
+
+    allow_short_secrets()
     if arguments.workers > 1:
         check_workers(settings)
     listener = listen(arguments.host, arguments.port)
@@ -73,6 +73,12 @@ def serve(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 async def process(settings: Settings, arguments: argparse.Namespace) -> None:
+    from prometheus_client import CollectorRegistry
+
+    from composition.live import open_letters, open_processor
+    from schema.serving import listen
+    from streams.metrics import StreamMetrics
+
     if settings.is_embedded:
         raise ConfigurationError(
             "CARTOGRAPH_STORE: should not be embedded here: the service that starts that store "
@@ -109,18 +115,26 @@ async def watch(
     listener: socket.socket,
 ) -> None:
     """Answers probes and scrapers until told to end; raises what ends the following."""
+    from starlette.applications import Starlette
+
+    from composition.app import new_request_id
+    from schema.app import probes
+    from schema.serving import address, serve_app
 
     async def missing() -> str | None:
         return relay.missing
 
     say(f"Answering probes on http://{address(listener)}")
     app = Starlette(routes=probes(missing, registry))
-    answering = asyncio.create_task(serve_app(app, listener))
+    serving = serve_app(app, listener, request_id=new_request_id)
+    answering = asyncio.create_task(serving)
     await asyncio.wait({answering, following}, return_when=asyncio.FIRST_COMPLETED)
     await (following if following.done() else answering)
 
 
 async def redrive(settings: Settings, relay: Relay, letters: QueueDeadLetters | None) -> None:
+    from streams.redrive import Redrive
+
     if letters is None:
         raise ConfigurationError(
             "CARTOGRAPH_DEAD_LETTER_QUEUE: should be set, or there is nothing to take up again."
@@ -195,11 +209,16 @@ def keep_rows(settings: Settings) -> None:
 
 
 async def token(settings: Settings, arguments: argparse.Namespace) -> None:
+    from composition.identity import allow_short_secrets, mint_token
+
+    allow_short_secrets()
     staff = arguments.role == "staff"
     print(mint_token(settings, arguments.sub, staff=staff, tenant=arguments.tenant))  # noqa: T201
 
 
 async def schema(_settings: Settings, _arguments: argparse.Namespace) -> None:
+    from schema.build import export_sdl
+
     print(export_sdl(), end="")  # noqa: T201
 
 
@@ -289,8 +308,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         settings = configuration.load(serving=arguments.serving)
         logs.configure(settings.log_level, settings.log_format)
-        # `serve` says so in a line of its own.
-        warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
         if work := arguments.run(settings, arguments):
             in_loop(work)
     except ConfigurationError as error:

@@ -46,10 +46,11 @@ from schema.outbox import OutboxPage
 from schema.redis_buckets import RedisBuckets
 from schema.seats import SeatLimits, Seats
 from schema.shelves import MemoryShelf, RedisShelf
-from schema.sockets import SocketEndpoint, SocketLimits
+from schema.sockets import SocketEndpoint
 from schema.sse import EventStreams
 from schema.throttle import PREPARING, Throttle
 from schema.watching import Lines, WatchedExecutor, Watcher
+from schema.websocket import SocketLimits
 from settings import Settings
 from streams.outbox import Outbox
 

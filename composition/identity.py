@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import warnings
 from functools import partial
 
 import aiohttp
+from jwt.warnings import InsecureKeyLengthWarning
 
 from composition.store import ROOT
 from datasources.errors import ConfigurationError
@@ -24,6 +26,11 @@ IDENTITIES = (
     ("Customer: 花子 佐藤", HANAKO, False),
     ("Staff: 健一 鈴木", STAFF, True),
 )
+
+
+def allow_short_secrets() -> None:
+    """Without a warning for each token: `serve` says so in a line of its own."""
+    warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
 
 
 def jwt_secret(settings: Settings) -> str | None:

@@ -33,7 +33,7 @@ Format = Literal["auto", "json", "console"]
 FIELDS = """timestamp level logger event request_id tenant kind operation field codes milliseconds
     cost calls read_units write_units skipped error raised_at""".split()
 _ROOT = Path(__file__).parents[1]
-_OURS = frozenset("composition datasources resolvers schema streams server.py settings.py".split())
+_OURS = frozenset("composition datasources resolvers schema streams server.py settings".split())
 _LONGEST = 1_000  # characters of a message
 _MOST_CAUSES = 5
 _MOST_FRAMES = 10

@@ -11,7 +11,7 @@ import aiohttp
 from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.types import ASGIApp
 
-from composition.app import compose
+from composition.app import compose, new_request_id
 from composition.clients import open_clients
 from composition.identity import explorer
 from composition.live import beside, open_feed
@@ -83,6 +83,7 @@ async def answer(
         await serve_app(
             app,
             source,
+            request_id=new_request_id,
             stopping=service.stopping,
             drain=service.drain,
             turn_away=service.turn_away,

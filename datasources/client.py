@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import aioboto3
@@ -141,19 +141,17 @@ def sessions(endpoint: Endpoint) -> Callable[[AssumedCredentials], aioboto3.Sess
     return session_with
 
 
-@asynccontextmanager
-async def open_client(
+def open_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
-) -> AsyncIterator[DynamoDBClient]:
+) -> AbstractAsyncContextManager[DynamoDBClient]:
     """A DynamoDB client, closed at the end of the block."""
-    async with _open_fast("dynamodb", endpoint, session) as client:
-        yield cast("DynamoDBClient", client)
+    return _open_fast("dynamodb", endpoint, session)
 
 
 @asynccontextmanager
 async def _open_fast(
     service: str, endpoint: Endpoint, session: aioboto3.Session | None
-) -> AsyncIterator[object]:
+) -> AsyncIterator[Any]:
     """A client whose hot operations are fast where the endpoint says so."""
     session = session or new_session(endpoint)
     http: dict[str, Any] = {}
@@ -195,67 +193,53 @@ async def _fast(
     return FastClient(plain, await stack.enter_async_context(opening), credentials)
 
 
-@asynccontextmanager
-async def open_streams_client(
+def open_streams_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
-) -> AsyncIterator[StreamsClient]:
+) -> AbstractAsyncContextManager[StreamsClient]:
     """A client of the tables' streams, closed at the end of the block."""
-    async with _open_fast("dynamodbstreams", endpoint, session) as client:
-        yield cast("StreamsClient", client)
+    return _open_fast("dynamodbstreams", endpoint, session)
 
 
-@asynccontextmanager
-async def open_ses_client(
+def open_ses_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
-) -> AsyncIterator[MailClient]:
+) -> AbstractAsyncContextManager[MailClient]:
     """A client that sends mail, closed at the end of the block."""
-    async with _open("sesv2", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
-        yield cast("MailClient", client)
+    return _open("sesv2", endpoint, session, seconds=_SECONDS_TO_ACCEPT)
 
 
-@asynccontextmanager
-async def open_sns_client(
+def open_sns_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
-) -> AsyncIterator[TopicClient]:
+) -> AbstractAsyncContextManager[TopicClient]:
     """A client that publishes to topics, closed at the end of the block."""
-    async with _open("sns", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
-        yield cast("TopicClient", client)
+    return _open("sns", endpoint, session, seconds=_SECONDS_TO_ACCEPT)
 
 
-@asynccontextmanager
-async def open_sqs_client(
+def open_sqs_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
-) -> AsyncIterator[QueueClient]:
+) -> AbstractAsyncContextManager[QueueClient]:
     """A client of queues, closed at the end of the block; a long poll has to be under 10 s."""
-    async with _open("sqs", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
-        yield cast("QueueClient", client)
+    return _open("sqs", endpoint, session, seconds=_SECONDS_TO_ACCEPT)
 
 
-@asynccontextmanager
-async def open_sts_client(
+def open_sts_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
-) -> AsyncIterator[RoleClient]:
+) -> AbstractAsyncContextManager[RoleClient]:
     """A client that assumes roles, closed at the end of the block."""
-    async with _open("sts", endpoint, session, seconds=_SECONDS_TO_ACCEPT) as client:
-        yield cast("RoleClient", client)
+    return _open("sts", endpoint, session, seconds=_SECONDS_TO_ACCEPT)
 
 
-@asynccontextmanager
-async def open_s3_client(
+def open_s3_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
-) -> AsyncIterator[FilesClient]:
+) -> AbstractAsyncContextManager[FilesClient]:
     """A client of what is kept in S3, closed at the end of the block."""
-    async with _open("s3", endpoint, session, seconds=_SECONDS_FOR_COMMANDS) as client:
-        yield cast("FilesClient", client)
+    return _open("s3", endpoint, session, seconds=_SECONDS_FOR_COMMANDS)
 
 
-@asynccontextmanager
-async def open_stacks_client(
+def open_stacks_client(
     endpoint: Endpoint, session: aioboto3.Session | None = None
-) -> AsyncIterator[StacksClient]:
+) -> AbstractAsyncContextManager[StacksClient]:
     """A client of CloudFormation, closed at the end of the block."""
-    async with _open("cloudformation", endpoint, session, seconds=_SECONDS_FOR_COMMANDS) as client:
-        yield cast("StacksClient", client)
+    return _open("cloudformation", endpoint, session, seconds=_SECONDS_FOR_COMMANDS)
 
 
 @asynccontextmanager
@@ -266,7 +250,7 @@ async def _open(
     *,
     seconds: int = _SECONDS_TO_READ,
     http: dict[str, Any] | None = None,
-) -> AsyncIterator[object]:
+) -> AsyncIterator[Any]:
     """A client of a service.
 
     Retries are the caller's business (one layer), so the client makes a single attempt, with

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import BaseTransport, TimerHandle, Transport
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +20,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
-from schema.headers import JSON, answering, error_body
+from schema.headers import JSON, answering, error_body, request_id_of
 from schema.running import AT_ONCE
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class _Impatient(_Protocol):
 class HttpConnection(_Impatient, HttpToolsProtocol):
     """A connection that speaks HTTP, until it may be upgraded to a websocket. The most bytes of a
     request are those that uvicorn's configuration has for another parser. `turn_away` may answer
-    a request as its head has come; nothing else is made of it then."""
+    a request as its head has come; nothing else is made of it then. `request_id` makes an ID for
+    what is refused here and brings none."""
 
     _arriving: TimerHandle | None = None  # while there is something to come
     _arrived = 0  # bytes, of the request that has not ended
@@ -106,9 +107,16 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
     _answer: bytes | None = None  # of a request that is turned away, while it is arriving
     _turned_away = False  # the last request, and nothing has come since
 
-    def __init__(self, *arguments: Any, turn_away: TurnAway | None = None, **named: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        request_id: Callable[[], str],
+        turn_away: TurnAway | None = None,
+        **named: Any,
+    ) -> None:
         super().__init__(*arguments, **named)
         self.logger = _http_log
+        self._request_id = request_id
         self._turn_away = turn_away
         self._largest = self.config.h11_max_incomplete_event_size or LARGEST_HEAD
 
@@ -137,7 +145,8 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
             self._await_more(len(data))
 
     def on_headers_complete(self) -> None:
-        if len(self.headers) > _HEADERS or len(self.pipeline) >= _PIPELINED:
+        too_much = len(self.headers) > _HEADERS or len(self.url) >= LARGEST_HEAD
+        if too_much or len(self.pipeline) >= _PIPELINED:
             self._fault = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise OverflowError  # which the parser passes on as an error of its own
         if self._turn_away and self._is_in_turn():
@@ -220,8 +229,10 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
         self._stop_arriving()
         self._refused = True
         cycle = self.cycle
+        headers: Iterable[tuple[bytes, bytes]] = self.headers or ()
         if cycle and not cycle.response_complete:
             if cycle.scope is self.scope and cycle.more_body:
+                headers = cycle.scope["headers"]
                 cycle.disconnected = True
                 cycle.message_event.set()
             else:
@@ -231,9 +242,12 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
                 self.transport.close()
                 return
         content = error_body("BAD_USER_INPUT", f"{status.phrase}.")
+        given = dict(headers).get(b"x-request-id", b"").decode("latin-1")
+        request_id = request_id_of(given, self._request_id)
         head = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
         head += [b"%b: %b" % header for header in answering(JSON)]
-        head += [b"content-length: %d" % len(content), b"connection: close", b"", content]
+        head += [b"x-request-id: %b" % request_id.encode(), b"content-length: %d" % len(content)]
+        head += [b"connection: close", b"", content]
         self.transport.write(b"\r\n".join(head))
         # Closed at once, with data still unread, it would be reset, and the answer lost.
         self.transport.write_eof()

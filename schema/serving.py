@@ -66,6 +66,7 @@ async def serve_app(
     app: ASGIApp,
     listener: socket.socket | HandedConnections,
     *,
+    request_id: Callable[[], str],
     stopping: Callable[[], None] = lambda: None,
     drain: Callable[[], Awaitable[None]] | None = None,
     largest_message: int = 65_536,
@@ -82,13 +83,17 @@ async def serve_app(
     learn that it should not.
     `largest_message` is in bytes, of a websocket, and `largest_body` of a request. What
     `trusted_proxies`, addresses and networks, say in X-Forwarded-For and -Proto is believed.
-    `turn_away` may answer a request as its head has come.
+    `turn_away` may answer a request as its head has come, `request_id` makes an ID for what is
+    refused before it is one.
     """
     logging.getLogger(SocketConnection.__module__).setLevel(logging.WARNING)
     config = uvicorn.Config(
         app,
         loop="none",
-        http=cast("type[asyncio.Protocol]", partial(HttpConnection, turn_away=turn_away)),
+        http=cast(
+            "type[asyncio.Protocol]",
+            partial(HttpConnection, request_id=request_id, turn_away=turn_away),
+        ),
         ws=SocketConnection,
         ws_max_size=largest_message,
         ws_ping_interval=None,  # the protocol has pings of its own

@@ -10,49 +10,22 @@ from dataclasses import dataclass, field
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from resolvers.context import Shop
 from schema import messages
-from schema.admission import Admission
 from schema.callers import Caller, address_of
-from schema.documents import Documents
 from schema.messages import CloseCode
-from schema.operation import Executor
 from schema.origins import is_allowed
-from schema.running import AT_ONCE, Authenticate, Source, spread_out
+from schema.running import AT_ONCE, spread_out
 from schema.seats import NoSeat, Seats
-from schema.throttle import Throttle
-from schema.websocket import Socket
-
-
-@dataclass(frozen=True, slots=True)
-class SocketLimits:
-    """Times in seconds. `init` is for connection_init and who is calling, `ping` between pings,
-    `pong` for the answer to one; `operations` may run on a socket at once."""
-
-    init: float = 5.0
-    ping: float = 20.0
-    pong: float = 10.0
-    operations: int = 20
+from schema.websocket import Behind, Socket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SocketEndpoint:
-    """`/graphql` over a websocket. `now` gives epoch seconds, `request_id` makes an ID for each
-    operation, `uniform` a random number between two."""
+class SocketEndpoint(Behind):
+    """`/graphql` over a websocket. `uniform` gives a random number between two."""
 
-    executor: Executor
-    shop: Shop
-    live: Source
-    authenticate: Authenticate
     allowed_origins: Collection[str]
-    limits: SocketLimits
-    request_id: Callable[[], str]
-    now: Callable[[], float]
-    throttle: Throttle | None = None
-    admission: Admission | None = None
     seats: Seats = field(default_factory=Seats)
     uniform: Callable[[float, float], float] = random.uniform
-    documents: Documents = field(default_factory=lambda: Documents({}, None))
     sockets: set[Socket] = field(default_factory=set, init=False)
     draining: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 

@@ -13,22 +13,27 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from graphql import OperationType
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from datasources.errors import ServiceUnavailable
+from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
 from schema import messages
+from schema.admission import Admission
 from schema.callers import Caller, caller_of
+from schema.documents import Documents
 from schema.errors import refusal
 from schema.messages import CloseCode, Closing, Complete, Init, Ping, Pong, Subscribe
-from schema.operation import Refused
+from schema.operation import Executor, Refused
 from schema.running import (
     Admitted,
+    Authenticate,
+    Source,
     admit,
     answer,
     deliver,
@@ -36,9 +41,7 @@ from schema.running import (
     placed,
 )
 from schema.seats import NoSeat, Seat
-
-if TYPE_CHECKING:
-    from schema.sockets import SocketEndpoint
+from schema.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +51,39 @@ _EXPIRED = "The token has expired."
 _LONGEST_SLEEP = 3_600.0  # seconds; clocks are set, so that a far time is looked at again
 
 
+@dataclass(frozen=True, slots=True)
+class SocketLimits:
+    """Times in seconds. `init` is for connection_init and who is calling, `ping` between pings,
+    `pong` for the answer to one; `operations` may run on a socket at once."""
+
+    init: float = 5.0
+    ping: float = 20.0
+    pong: float = 10.0
+    operations: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What all sockets work with. `now` gives epoch seconds, `request_id` makes an ID for each
+    operation."""
+
+    executor: Executor
+    shop: Shop
+    live: Source
+    authenticate: Authenticate
+    limits: SocketLimits
+    request_id: Callable[[], str]
+    now: Callable[[], float]
+    throttle: Throttle | None = None
+    admission: Admission | None = None
+    documents: Documents = field(default_factory=lambda: Documents({}, None))
+
+
 @dataclass(slots=True, eq=False)
 class Socket:
     """One socket, from its acceptance to its end."""
 
-    _endpoint: SocketEndpoint
+    _behind: Behind
     _websocket: WebSocket
     _write: Callable[[str], bool]
     _address: Caller
@@ -71,7 +102,7 @@ class Socket:
 
     async def serve(self) -> None:
         """Returns when the socket is closed and nothing runs on it any more."""
-        limit = self._endpoint.limits.init
+        limit = self._behind.limits.init
         self._close_after(limit, "Connection initialisation timeout")
         try:
             await self._guard(self._receive)
@@ -131,7 +162,7 @@ class Socket:
 
     async def _initialise(self, init: Init) -> None:
         try:
-            principal = await self._endpoint.authenticate(init.authorization, init.tenant)
+            principal = await self._behind.authenticate(init.authorization, init.tenant)
         except (TokenRefused, TenantRefused) as refused:
             raise Closing(CloseCode.FORBIDDEN, refused.message) from None
         except ServiceUnavailable:
@@ -139,7 +170,7 @@ class Socket:
                 CloseCode.INTERNAL, "Tokens cannot be checked now: try again in a moment"
             ) from None
         if principal.expires_at is not None:
-            if principal.expires_at <= self._endpoint.now():
+            if principal.expires_at <= self._behind.now():
                 raise Closing(CloseCode.FORBIDDEN, _EXPIRED)
             self._watch_expiry(principal.expires_at)
         try:
@@ -158,12 +189,12 @@ class Socket:
             raise Closing(CloseCode.DUPLICATE_ID, "Subscriber for this id already exists")
         if self._leaving:
             return
-        request_id = self._endpoint.request_id()
+        request_id = self._behind.request_id()
         try:
             self._check_room()
             admitted = await self._admit(message, self._principal, request_id)
         except Exception as error:
-            errors = failed(self._endpoint.executor, error, request_id)
+            errors = failed(self._behind.executor, error, request_id)
             await self._send(messages.error(message.id, errors))
             return
         kind = admitted.operation.kind
@@ -174,17 +205,17 @@ class Socket:
 
     async def _admit(self, message: Subscribe, principal: Principal, request_id: str) -> Admitted:
         arrived = asyncio.get_running_loop().time()
-        endpoint, address = self._endpoint, self._address
-        document = await endpoint.documents.find(message)
+        behind, address = self._behind, self._address
+        document = await behind.documents.find(message)
         prepare = partial(
-            endpoint.executor.prepare, document, message.operation_name, message.variables
+            behind.executor.prepare, document, message.operation_name, message.variables
         )
         caller = caller_of(principal, address)
-        operation, charge = await admit(endpoint.throttle, caller, address, prepare)
+        operation, charge = await admit(behind.throttle, caller, address, prepare)
         return Admitted(operation, principal, request_id, arrived, charge)
 
     def _check_room(self) -> None:
-        most = self._endpoint.limits.operations
+        most = self._behind.limits.operations
         if len(self._mutations.union(self._operations.values())) >= most:
             message = f"{most} operations run on this socket: wait until one of them ends."
             raise Refused(refusal("RATE_LIMITED", message, retryable=True))
@@ -203,7 +234,7 @@ class Socket:
             else:
                 await self._answer(name, admitted)
         except Exception as error:
-            errors = failed(self._endpoint.executor, error, admitted.request_id)
+            errors = failed(self._behind.executor, error, admitted.request_id)
             await self._tell(name, messages.error(name, errors))
         finally:
             if task := asyncio.current_task():
@@ -218,14 +249,14 @@ class Socket:
         def push(result: bytes) -> bool:
             return write(f"{prefix}{result.decode()}}}")
 
-        results = await self._endpoint.live.subscribe(operation, principal, request_id, push)
+        results = await self._behind.live.subscribe(operation, principal, request_id, push)
         await deliver(results, lambda result: self._tell(name, f"{prefix}{result.decode()}}}"))
         await self._tell(name, messages.complete(name))
 
     async def _answer(self, name: str, admitted: Admitted) -> None:
-        endpoint = self._endpoint
-        async with placed(endpoint.admission, admitted.charge):
-            body, ran = await answer(endpoint.executor, endpoint.shop, admitted)
+        behind = self._behind
+        async with placed(behind.admission, admitted.charge):
+            body, ran = await answer(behind.executor, behind.shop, admitted)
         if ran:
             payload = orjson.dumps(body).decode()
             await self._tell(name, f"{messages.next_prefix(name)}{payload}}}")
@@ -252,11 +283,11 @@ class Socket:
         self._after(seconds, lambda: self._spawn(self.close(CloseCode.TIMEOUT, reason)))
 
     def _ping_later(self) -> None:
-        self._after(self._endpoint.limits.ping, self._ping)
+        self._after(self._behind.limits.ping, self._ping)
 
     def _ping(self) -> None:
         self._spawn(self._send(messages.PING))
-        self._close_after(self._endpoint.limits.pong, "No pong in time")
+        self._close_after(self._behind.limits.pong, "No pong in time")
 
     def _after(self, seconds: float, then: Callable[[], object]) -> None:
         if self._timer:
@@ -266,7 +297,7 @@ class Socket:
 
     def _watch_expiry(self, expires_at: float) -> None:
         """Closes the socket when its token expires, without leeway."""
-        left = expires_at - self._endpoint.now()
+        left = expires_at - self._behind.now()
         if left <= 0:
             self._spawn(self.close(CloseCode.FORBIDDEN, _EXPIRED))
         elif not self._closed:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 from datasources.client import (
@@ -106,16 +106,8 @@ class BatchFollower:
 
     async def _react(self, reaction: Reaction, change: Change, raw: Mapping[str, Any]) -> None:
         """Five tries; a store that is away is Lambda's to wait for, and raised at once."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                return await reaction.react(change)
-            except Exception as error:
-                if isinstance(error, StoreError) and error.retryable:
-                    raise
-                if attempt == TRIES:
-                    return await self._give_up(raw, reaction.name, error, attempts=attempt)
-                await self.patience.pause(attempt)
-        return None
+        if error := await self.patience.persist(partial(reaction.react, change), TRIES):
+            await self._give_up(raw, reaction.name, error, attempts=TRIES)
 
     async def _give_up(
         self, raw: Mapping[str, Any], reaction: str, error: Exception, *, attempts: int

@@ -60,3 +60,20 @@ class Patience:
                 attempt += 1
                 log.warning("%s: %s, attempt %d", what, type(error).__name__, attempt)
                 await self.pause(attempt)
+
+    async def persist(self, call: Callable[[], Awaitable[object]], tries: int) -> Exception | None:
+        """Calls until nothing is raised, so many times at most; the last error where all failed.
+
+        Raises a passing failure of the store at once.
+        """
+        for attempt in range(1, tries + 1):
+            try:
+                await call()
+                break
+            except Exception as error:
+                if isinstance(error, StoreError) and error.retryable:
+                    raise
+                if attempt == tries:
+                    return error
+            await self.pause(attempt)
+        return None

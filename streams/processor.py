@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from datasources.errors import StoreError
 from datasources.keys import PK
@@ -72,14 +73,9 @@ class Processor:
     async def _react(self, reaction: Reaction, change: Change, shard: str, record: Record) -> None:
         """Five tries, so that a record nobody can handle does not block its shard; a store that
         is away or throttles is no fault of the record and is waited for."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                return await self.patience.insist(lambda: reaction.react(change), reaction.name)
-            except Exception as error:
-                if attempt == TRIES:
-                    return await self._give_up(shard, record, reaction.name, error, attempts=TRIES)
-                await self.patience.pause(attempt)
-        return None
+        react = partial(self.patience.insist, partial(reaction.react, change), reaction.name)
+        if error := await self.patience.persist(react, TRIES):
+            await self._give_up(shard, record, reaction.name, error, attempts=TRIES)
 
     async def _give_up(
         self, shard: str, record: Record, reaction: str, error: Exception, *, attempts: int

@@ -18,9 +18,9 @@ from datasources.keys import Keys
 from datasources.table import Query, Table
 from resolvers import global_ids
 from tests.chaos.history import Stored
+from tests.conftest import CACHE, REGION
 from tests.e2e.live.shelves import TENANT, Shelf, new_shelf
 from tests.e2e.support import PATIENCE, Service, processing, serving
-from tests.integration.conftest import CACHE, REGION
 from tests.support import items
 from tests.support.broker import Broker, broker
 from tests.support.proxy import Fault, FaultProxy, fault_proxy

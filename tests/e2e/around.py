@@ -19,7 +19,8 @@ from aiohttp import web
 from datasources.client import Endpoint, open_client, open_sqs_client
 from datasources.embedded import embedded_store
 from datasources.provision import provision
-from tests.integration.conftest import CACHE, REGION, TEMPLATE
+from tests.conftest import CACHE, REGION
+from tests.integration.conftest import TEMPLATE
 from tests.support import items
 from tests.support.collector import Collector, collecting
 from tests.support.proxy import Fault, FaultProxy, Onward, fault_proxy

@@ -25,7 +25,7 @@ from resolvers.tokens import mint
 from tests.e2e.around import TABLE, Around, quoting
 from tests.e2e.live.peers import connected
 from tests.e2e.support import Service
-from tests.support import items, proxy
+from tests.support import items, plain, proxy
 from tests.support.broker import Broker
 from tests.support.proxy import Fault
 from tests.support.shop import TestShop
@@ -107,7 +107,7 @@ class World:
         if not self.broker:
             return self.service.get("/metrics").text
         (line,) = (line for line in self.processor if "Answering probes on " in line)
-        return httpx.get(f"{line.split()[-1]}/metrics").text
+        return plain.get(f"{line.split()[-1]}/metrics").text
 
     def given_up(self, reaction: str) -> float:
         """How many records, by that reaction."""

@@ -18,15 +18,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def taro(service: Service) -> str:
     """The token of a customer."""
-    return service.token("taro")
+    return service.signed("taro")
 
 
 @pytest.fixture(scope="session")
 def hanako(service: Service) -> str:
     """The token of another customer."""
-    return service.token("hanako")
+    return service.signed("hanako")
 
 
 @pytest.fixture(scope="session")
 def staff(service: Service) -> str:
-    return service.token("staff", "--role", "staff")
+    return service.signed("staff", staff=True)

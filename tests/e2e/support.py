@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from resolvers.tokens import mint
+from tests.support import plain
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds; the machine may be busy, and install the embedded store meanwhile
@@ -105,13 +106,13 @@ class Service:
         """The answer to a query, whether or not it has errors."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
         body = {"query": query, "variables": variables}
-        response = httpx.post(f"{self.url}/graphql", json=body, headers=headers, timeout=30)
+        response = plain.post(f"{self.url}/graphql", json=body, headers=headers, timeout=30)
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
         return answer
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", headers=headers)
+        return plain.get(f"{self.url}{path}", headers=headers)
 
     def metric(self, name: str) -> float:
         """One without labels."""

@@ -19,9 +19,9 @@ from datasources import embedded
 from datasources.client import Endpoint, new_session, open_client
 from datasources.embedded import embedded_store
 from datasources.provision import check
+from tests.conftest import CACHE, REGION
 from tests.e2e.support import elsewhere, serving, until
 from tests.e2e.test_process import rate, rating
-from tests.integration.conftest import CACHE, REGION
 from tests.support import items
 from tests.support.roles import ANN, BOB
 from tests.support.shop import TestShop

@@ -9,6 +9,7 @@ import pytest
 
 from resolvers.global_ids import encode
 from tests.e2e.support import Service
+from tests.support import plain
 
 TARO = encode("User", "taro")
 HANAKO = encode("User", "hanako")
@@ -203,7 +204,7 @@ def test_a_cursor_that_was_not_given_out_is_refused(service: Service, cursor: st
 
 
 def post(service: Service, **request: Any) -> httpx.Response:
-    return httpx.post(f"{service.url}/graphql", **request)
+    return plain.post(f"{service.url}/graphql", **request)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ def test_a_body_that_is_no_request_is_refused_and_the_service_lives(
 
 
 def test_head_runs_nothing_and_has_no_body(service: Service) -> None:
-    response = httpx.head(f"{service.url}/graphql", params={"query": "{ __typename }"})
+    response = plain.head(f"{service.url}/graphql", params={"query": "{ __typename }"})
 
     assert response.content == b""
 

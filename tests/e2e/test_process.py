@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 
 from datasources.client import Endpoint, open_client, open_sqs_client, open_streams_client
-from datasources.embedded import embedded_store
 from datasources.keys import Keys
 from datasources.provision import provision
 from datasources.table import Table
 from datasources.writes import PRESENT, Update
 from streams.dead_letters import DeadLetter, QueueDeadLetters
+from tests.conftest import REGION
 from tests.e2e.support import (
     Service,
     elsewhere,
@@ -28,8 +27,8 @@ from tests.e2e.support import (
     serving,
     until,
 )
-from tests.integration.conftest import CACHE, REGION, TEMPLATE
-from tests.support import items
+from tests.integration.conftest import TEMPLATE
+from tests.support import items, plain
 from tests.support.broker import broker, needs_redis
 from tests.support.shop import TestShop
 
@@ -42,7 +41,7 @@ PRODUCT = "{ products(first: 1) { nodes { id } } }"
 def rate(service: Service, stars: int) -> tuple[str, list[int]]:
     """Has a new customer review a product: its ID, and the histogram that is to come."""
     subject = f"u{uuid.uuid4().hex[:12]}"
-    customer = service.token(subject)
+    customer = service.signed(subject)
     account = {"email": f"{subject}@example.com", "username": subject}
     assert service.ask(SIGN_UP, customer, input=account)["data"]["createUser"]["userErrors"] == []
     product = service.ask(PRODUCT)["data"]["products"]["nodes"][0]["id"]
@@ -65,20 +64,12 @@ def test_over_the_embedded_store_a_rating_follows_a_review(service: Service) -> 
     until(lambda: rating(service, product) == expected)
 
 
-@pytest.fixture
-async def store() -> AsyncIterator[str]:
-    async with embedded_store(
-        cache_dir=CACHE, data_dir=None, region=REGION, report=lambda _line: None
-    ) as url:
-        yield url
-
-
 @needs_redis
 async def test_a_processor_follows_another_store_for_a_service_and_ends_when_told(
-    endpoint: Endpoint, tmp_path: Path
+    stall: Stall, tmp_path: Path
 ) -> None:
     with broker(tmp_path / "redis") as redis:
-        settings = settings_of(endpoint, tmp_path, REDIS_URL=redis.url)
+        settings = stall.settings(tmp_path, REDIS_URL=redis.url)
         said: list[str] = []
         with processing(settings, "--port", "0", said=said), serving(settings) as service:
             product, expected = rate(service, stars=5)
@@ -88,34 +79,40 @@ async def test_a_processor_follows_another_store_for_a_service_and_ends_when_tol
 
 
 def assert_probes_answer(url: str) -> None:
-    assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
-    scraped = httpx.get(f"{url}/metrics").text
+    assert plain.get(f"{url}/readyz").json() == {"status": "ready"}
+    scraped = plain.get(f"{url}/metrics").text
     assert 'cartograph_changes_total{entity="Review"} 1.0' in scraped
 
 
+@dataclass(frozen=True)
+class Stall:
+    """A table with a product in a category."""
+
+    endpoint: Endpoint
+    table: str
+
+    def settings(self, folder: Path, **more: str) -> dict[str, str]:
+        assert self.endpoint.url
+        secret = "a secret of thirty-two bytes or more"
+        return elsewhere(folder, self.endpoint.url, TABLE=self.table, JWT_SECRET=secret, **more)
+
+
 @pytest.fixture
-async def endpoint(store: str) -> Endpoint:
-    """A store with a product in a category."""
-    found = Endpoint(REGION, store, local=True)
-    async with open_client(found) as client:
-        await provision(client, "cartograph", TEMPLATE)
-        shop = TestShop(client, "cartograph", tenant="default")
+async def stall(store: str) -> Stall:
+    found = Stall(Endpoint(REGION, store, local=True), f"stall-{uuid.uuid4().hex[:12]}")
+    async with open_client(found.endpoint) as client:
+        await provision(client, found.table, TEMPLATE)
+        shop = TestShop(client, found.table, tenant="default")
         await shop.put(items.category("books", product_count=1), items.product(1, category="books"))
     return found
 
 
-def settings_of(endpoint: Endpoint, folder: Path, **more: str) -> dict[str, str]:
-    assert endpoint.url
-    secret = "a secret of thirty-two bytes or more"
-    return elsewhere(folder, endpoint.url, JWT_SECRET=secret, **more)
-
-
 async def test_wrong_counts_are_reported_and_mended_on_request(
-    endpoint: Endpoint, tmp_path: Path
+    stall: Stall, tmp_path: Path
 ) -> None:
-    settings = settings_of(endpoint, tmp_path)
-    async with open_client(endpoint) as client:
-        table = Table(client, "cartograph", asyncio.get_running_loop().time() + 60)
+    settings = stall.settings(tmp_path)
+    async with open_client(stall.endpoint) as client:
+        table = Table(client, stall.table, asyncio.get_running_loop().time() + 60)
         key = Keys("default", 4).category("books")
         wrong = Update(key, "ADD #count :by", {"#count": "productCount"}, {":by": 7}, PRESENT)
         await table.transact([wrong], token=uuid.uuid4().hex)
@@ -124,24 +121,22 @@ async def test_wrong_counts_are_reported_and_mended_on_request(
     assert found.returncode == 1
     assert "books" in found.stderr
     assert run("recount", "--mend", environment=settings).returncode == 0
-    async with open_client(endpoint) as client:
-        table = Table(client, "cartograph", asyncio.get_running_loop().time() + 60)
+    async with open_client(stall.endpoint) as client:
+        table = Table(client, stall.table, asyncio.get_running_loop().time() + 60)
         assert (await table.batch_get([key]))[key]["productCount"] == 1
 
 
-async def test_dead_letters_are_taken_up_again_by_command(
-    endpoint: Endpoint, tmp_path: Path
-) -> None:
-    settings = settings_of(endpoint, tmp_path)
+async def test_dead_letters_are_taken_up_again_by_command(stall: Stall, tmp_path: Path) -> None:
+    settings = stall.settings(tmp_path)
     line = one_line(run("process", "--redrive", environment=settings))
     assert "CARTOGRAPH_DEAD_LETTER_QUEUE" in line
     async with (
-        open_client(endpoint) as client,
-        open_streams_client(endpoint) as streams,
-        open_sqs_client(endpoint) as sqs,
+        open_client(stall.endpoint) as client,
+        open_streams_client(stall.endpoint) as streams,
+        open_sqs_client(stall.endpoint) as sqs,
     ):
-        queue = (await sqs.create_queue(QueueName="letters"))["QueueUrl"]  # type: ignore[attr-defined]
-        table = (await client.describe_table(TableName="cartograph"))["Table"]
+        queue = (await sqs.create_queue(QueueName=stall.table))["QueueUrl"]  # type: ignore[attr-defined]
+        table = (await client.describe_table(TableName=stall.table))["Table"]
         stream = table["LatestStreamArn"]
         listed = (await streams.describe_stream(StreamArn=stream))["StreamDescription"]
         shard = listed["Shards"][0]["ShardId"]
@@ -164,7 +159,7 @@ async def test_dead_letters_are_taken_up_again_by_command(
 
     settings |= {
         "CARTOGRAPH_DEAD_LETTER_QUEUE": queue,
-        "CARTOGRAPH_SINK_ENDPOINT": str(endpoint.url),
+        "CARTOGRAPH_SINK_ENDPOINT": str(stall.endpoint.url),
     }
     first, second = (run("process", "--redrive", environment=settings) for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0)

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.e2e.live.peers import connected
 from tests.e2e.support import Service, environment, serving, until
+from tests.support import plain
 from tests.support.broker import broker, needs_redis
 
 ORIGIN = "https://shop.example"
@@ -50,7 +51,7 @@ def address() -> str:
 
 def ask(service: Service, query: str, **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.post(f"{service.url}/graphql", json={"query": query}, headers=named)
+    return plain.post(f"{service.url}/graphql", json={"query": query}, headers=named)
 
 
 def code(response: httpx.Response) -> str:
@@ -78,7 +79,7 @@ def code(response: httpx.Response) -> str:
     ],
 )
 def test_a_body_that_is_no_request_gets_400(service: Service, content: bytes) -> None:
-    response = httpx.post(f"{service.url}/graphql", content=content, headers=JSON)
+    response = plain.post(f"{service.url}/graphql", content=content, headers=JSON)
 
     assert (response.status_code, code(response)) == (400, "BAD_USER_INPUT")
     assert "Traceback" not in "".join(service.said)
@@ -89,7 +90,7 @@ def test_a_body_that_is_no_request_gets_400(service: Service, content: bytes) ->
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"],
 )
 def test_a_form_of_another_site_s_page_can_do_nothing(service: Service, content_type: str) -> None:
-    response = httpx.post(
+    response = plain.post(
         f"{service.url}/graphql", content=HELLO, headers={"content-type": content_type}
     )
 
@@ -112,7 +113,7 @@ def test_a_form_of_another_site_s_page_can_do_nothing(service: Service, content_
 def test_what_is_not_there_is_told_with_a_code(
     service: Service, method: str, path: str, status: int
 ) -> None:
-    response = httpx.request(method, f"{service.url}{path}")
+    response = plain.request(method, f"{service.url}{path}")
 
     assert (response.status_code, code(response)) == (status, "BAD_USER_INPUT")
 
@@ -135,7 +136,7 @@ def test_what_is_not_there_is_told_with_a_code(
     ],
 )
 def test_every_answer_is_hardened_and_has_an_id(service: Service, path: str, accept: str) -> None:
-    headers = httpx.get(
+    headers = plain.get(
         f"{service.url}{path}", headers={"accept": accept, "x-request-id": "abc-1"}
     ).headers
 
@@ -153,7 +154,7 @@ def test_browsers_are_told_to_stay_with_https_where_a_trusted_proxy_says_it_is(
     service: Service, strict: Service, path: str
 ) -> None:
     for running, is_trusted in ((service, False), (strict, True)):
-        response = httpx.get(f"{running.url}{path}", headers={"x-forwarded-proto": "https"})
+        response = plain.get(f"{running.url}{path}", headers={"x-forwarded-proto": "https"})
         assert ("strict-transport-security" in response.headers) is is_trusted
 
 
@@ -162,7 +163,7 @@ def test_only_allowed_origins_may_read_answers(strict: Service, address: str) ->
         response = ask(strict, "{ __typename }", origin=origin, x_forwarded_for=address)
         assert response.headers.get("access-control-allow-origin") == expected
         asked = {"origin": origin, "access-control-request-method": "POST"}
-        preflight = httpx.options(f"{strict.url}/graphql", headers=asked)
+        preflight = plain.options(f"{strict.url}/graphql", headers=asked)
         assert preflight.headers.get("access-control-allow-origin") == expected
         assert preflight.headers["x-content-type-options"] == "nosniff"
 

@@ -7,7 +7,8 @@ import re
 import select
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import httpx
 import pytest
 
 from datasources.client import Endpoint, open_client
-from datasources.embedded import embedded_store
+from tests.conftest import REGION
 from tests.e2e.support import (
     PATIENCE,
     ROOT,
@@ -28,9 +29,6 @@ from tests.e2e.support import (
     run,
     serving,
 )
-
-REGION = "ap-northeast-1"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cartograph"
 
 
 @contextmanager
@@ -116,7 +114,7 @@ def test_data_survives_a_restart_in_the_data_folder(tmp_path: Path) -> None:
         return {node["id"] for node in nodes["nodes"]}
 
     with serving(settings) as first:
-        staff = first.token("staff", "--role", "staff")
+        staff = first.signed("staff", staff=True)
         demo = users(first)
     seeded = run("seed", *counts, environment=settings)
     assert seeded.returncode == 0, seeded.stderr
@@ -149,9 +147,6 @@ def test_a_second_service_on_the_same_data_is_refused(tmp_path: Path) -> None:
     ("settings", "named"),
     [
         ({"STOER": "aws"}, "CARTOGRAPH_STOER"),
-        ({"SHARDS": "0"}, "CARTOGRAPH_SHARDS"),
-        ({"STORE": "aws"}, "CARTOGRAPH_CURSOR_KEYS"),
-        ({"STORE": "aws", "CURSOR_KEYS": "short"}, "CARTOGRAPH_CURSOR_KEYS"),
         ({"DATA_DIR": "/dev/null/x"}, "CARTOGRAPH_DATA_DIR"),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
@@ -175,16 +170,17 @@ def test_a_store_out_of_reach_is_one_line(command: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[str]:
-    """The URL of an empty store."""
-    async with embedded_store(
-        cache_dir=CACHE, data_dir=None, region=REGION, report=lambda _line: None
-    ) as url:
-        yield url
+def table() -> str:
+    """The name of one that is not there."""
+    return f"start-{uuid.uuid4().hex[:12]}"
 
 
-async def test_any_endpoint_is_served_once_its_tables_are_there(store: str, tmp_path: Path) -> None:
-    settings = elsewhere(tmp_path, store, JWT_SECRET="a secret of thirty-two bytes or more")
+def test_any_endpoint_is_served_once_its_tables_are_there(
+    store: str, table: str, tmp_path: Path
+) -> None:
+    settings = elsewhere(
+        tmp_path, store, TABLE=table, JWT_SECRET="a secret of thirty-two bytes or more"
+    )
     counts = ["--users", "5", "--products", "3", "--orders", "5", "--reviews", "5"]
 
     missing = one_line(run("serve", "--port", "0", environment=settings))
@@ -192,7 +188,7 @@ async def test_any_endpoint_is_served_once_its_tables_are_there(store: str, tmp_
     again = run("table", environment=settings)
     seeded = run("seed", *counts, environment=settings)
     with serving(settings) as running:
-        staff = running.token("staff", "--role", "staff")
+        staff = running.signed("staff", staff=True)
         users = running.ask("{ users(first: 100) { nodes { id } } }", staff)["data"]["users"]
         schema = running.ask("{ __schema { queryType { name } } }")
         page = running.get("/graphql", accept="text/html")
@@ -200,31 +196,32 @@ async def test_any_endpoint_is_served_once_its_tables_are_there(store: str, tmp_
     assert "CARTOGRAPH_TABLE" in missing
     assert "cartograph table" in missing
     assert created.returncode == again.returncode == seeded.returncode == 0
-    assert "created table cartograph" in created.stderr
+    assert f"created table {table}" in created.stderr
     assert "Nothing to do" in again.stderr
     assert 0 < len(users["nodes"]) <= 5
     assert schema["errors"][0]["extensions"]["code"] == "INTROSPECTION_DISABLED"
     assert page.status_code == 406
 
 
-@pytest.mark.parametrize("command", ["serve", "table"])
 async def test_a_table_with_other_keys_is_told_and_left_alone(
-    store: str, tmp_path: Path, command: str
+    store: str, table: str, tmp_path: Path
 ) -> None:
-    arguments = [command, *(["--port", "0"] if command == "serve" else [])]
+    settings = elsewhere(tmp_path, store, TABLE=table)
     async with open_client(Endpoint(REGION, store, local=True)) as client:
         await client.create_table(
-            TableName="cartograph",
+            TableName=table,
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
         )
 
-        line = one_line(run(*arguments, environment=elsewhere(tmp_path, store)))
-        described = await client.describe_table(TableName="cartograph")
+        lines = [
+            one_line(run(*arguments, environment=settings))
+            for arguments in (["serve", "--port", "0"], ["table"])
+        ]
+        described = await client.describe_table(TableName=table)
         tables = await client.list_tables()
 
-    assert "CARTOGRAPH_TABLE" in line
-    assert "PK" in line
+    assert all("CARTOGRAPH_TABLE" in line and "PK" in line for line in lines)
     assert described["Table"]["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
-    assert tables["TableNames"] == ["cartograph"]
+    assert [name for name in tables["TableNames"] if name.startswith(table)] == [table]

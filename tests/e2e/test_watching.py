@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -17,6 +16,7 @@ from composition.logs import FIELDS
 from tests.e2e.around import around
 from tests.e2e.live.shelves import SECRET
 from tests.e2e.support import ROOT, Service, elsewhere, serving, until
+from tests.support import plain
 from tests.support.collector import Collector
 
 SHOP = "query Shop { products(first: 3) { nodes { id name category { name } } } }"
@@ -53,15 +53,19 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 def test_every_line_is_json_and_of_the_listed_fields(watched: Watched) -> None:
     watched.service.ask(SHOP)
-    assert watched.lines
+
+    def told() -> list[dict[str, Any]]:
+        return [line for line in watched.lines if line.get("operation") == "Shop"]
+
+    until(lambda: bool(told()))  # another thread reads what the service says
     assert all(set(line) <= set(FIELDS) for line in watched.lines)
-    line = next(line for line in watched.lines if line.get("operation") == "Shop")
+    line = told()[0]
     assert (line["event"], line["kind"], line["tenant"]) == ("request", "query", "default")
     assert line["calls"] > 0
 
 
 def test_a_trace_leads_from_the_request_to_the_calls_of_the_store(watched: Watched) -> None:
-    httpx.post(
+    plain.post(
         f"{watched.service.url}/graphql",
         json={"query": SHOP.replace("Shop", "Traced")},
         headers={"traceparent": f"00-{TRACE}-{PARENT}-01"},
@@ -133,7 +137,7 @@ def test_outside_the_embedded_store_explanations_are_for_staff(
 ) -> None:
     token = watched.service.signed("somebody", staff=is_staff)
     headers = {"authorization": f"Bearer {token}", "x-explain": "1"}
-    response = httpx.post(f"{watched.service.url}/graphql", json={"query": SHOP}, headers=headers)
+    response = plain.post(f"{watched.service.url}/graphql", json={"query": SHOP}, headers=headers)
     body = response.json()
     assert body["data"]["products"]["nodes"]
     assert ("explain" in body["extensions"]) is is_staff
@@ -141,7 +145,7 @@ def test_outside_the_embedded_store_explanations_are_for_staff(
 
 def test_over_the_embedded_store_explanations_are_for_all_who_ask(service: Service) -> None:
     def explained(**headers: str) -> bool:
-        body = httpx.post(f"{service.url}/graphql", json={"query": SHOP}, headers=headers).json()
+        body = plain.post(f"{service.url}/graphql", json={"query": SHOP}, headers=headers).json()
         return "explain" in body["extensions"]
 
     assert explained(**{"X-Explain": "1"})

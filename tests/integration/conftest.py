@@ -1,66 +1,42 @@
-"""The real embedded store, one for each test process, spoken to over real HTTP."""
+"""The real embedded store, spoken to over real HTTP."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
 
 from datasources.client import Endpoint, new_session, open_client
-from datasources.embedded import embedded_store
 from datasources.provision import provision
 from streams.broker import open_redis
+from tests.conftest import REGION
 from tests.support.broker import Broker, broker
 from tests.support.shop import TestShop, keep_what_expires
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
-REGION = "ap-northeast-1"
 TABLE = "cartograph"
 TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cartograph"
 
 
 @pytest.fixture(scope="session")
-def endpoint() -> Iterator[Endpoint]:
-    """The store with its tables; tests share it and keep apart by tenant."""
-    ready: Queue[Endpoint | BaseException] = Queue()
-    done = threading.Event()
+def endpoint(store: str) -> Endpoint:
+    """The store with the tables; tests share them and keep apart by tenant."""
+    found = Endpoint(REGION, store, local=True)
+    asyncio.run(_provisioned(found))
+    return found
 
-    async def run() -> None:
-        async with embedded_store(
-            cache_dir=CACHE, data_dir=None, region=REGION, report=lambda _line: None
-        ) as url:
-            found = Endpoint(REGION, url, local=True)
-            async with open_client(found) as client:
-                await provision(client, TABLE, TEMPLATE)
-                await keep_what_expires(client, TABLE)
-            ready.put(found)
-            await asyncio.to_thread(done.wait)
 
-    def thread() -> None:
-        try:
-            asyncio.run(run())
-        except BaseException as error:
-            ready.put(error)
-
-    keeper = threading.Thread(target=thread)
-    keeper.start()
-    found = ready.get()
-    if isinstance(found, BaseException):
-        raise found
-    yield found
-    done.set()
-    keeper.join()
+async def _provisioned(endpoint: Endpoint) -> None:
+    async with open_client(endpoint) as client:
+        await provision(client, TABLE, TEMPLATE)
+        await keep_what_expires(client, TABLE)
 
 
 @pytest.fixture(scope="session")

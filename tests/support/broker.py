@@ -42,6 +42,8 @@ class Broker:
             "port": str(self.port),
             "dir": str(self.folder),
             "appendonly": "yes",
+            # By the second it would answer before it has written, while the disk is slow.
+            "appendfsync": "no",
             "save": "",
         }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]

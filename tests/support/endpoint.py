@@ -24,8 +24,9 @@ from schema.http import GraphQLEndpoint
 from schema.limits import Limits
 from schema.live import Live
 from schema.operation import Executor
-from schema.sockets import SocketEndpoint, SocketLimits
+from schema.sockets import SocketEndpoint
 from schema.throttle import Throttle
+from schema.websocket import SocketLimits
 from streams.journal import MemoryJournal
 from tests.support.items import NOW
 

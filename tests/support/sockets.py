@@ -23,8 +23,9 @@ from resolvers.principal import Principal
 from schema.limits import Limits
 from schema.operation import Executor, Operation
 from schema.running import AT_ONCE, Push
-from schema.sockets import SocketEndpoint, SocketLimits
+from schema.sockets import SocketEndpoint
 from schema.sse import EventStreams
+from schema.websocket import SocketLimits
 from streams.journal import MemoryJournal
 from tests.support.items import NOW
 

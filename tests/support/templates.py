@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
+from datasources.templates import load_template
 
 INFRA = Path(__file__).parents[2] / "infra"
 REGION = "ap-northeast-1"
@@ -27,32 +27,10 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z0-9:.]+)\}")
 _NOTHING = object()
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads the short tags as the long forms they stand for."""
-
-
-def _short_form(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    elif isinstance(node, yaml.MappingNode):
-        value = loader.construct_mapping(node, deep=True)
-    else:
-        value = node.value
-    if tag == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
 @cache
 def load(name: str) -> dict[str, Any]:
     """A template of `infra/` as it stands, to be read alone."""
-    text = (INFRA / name).read_text(encoding="utf-8")
-    document: dict[str, Any] = yaml.load(text, Loader=_Loader)  # noqa: S506 it is a SafeLoader
-    return document
+    return load_template(INFRA / name)
 
 
 def names() -> list[str]:
@@ -157,7 +135,8 @@ class Template:
             condition, yes, no = argument
             return self.resolve(yes if self.holds(condition) else no)
         if function == "GetAtt":
-            return f"{self._made(argument[0])}.{argument[1]}"
+            name, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
+            return f"{self._made(name)}.{attribute}"
         if function == "Sub":
             return _VARIABLE.sub(lambda found: self._named(found[1]), argument)
         values = self.resolve(argument)
@@ -177,5 +156,5 @@ class Template:
 
     def _named(self, name: str) -> str:
         if "." in name:
-            return str(self._call("GetAtt", name.split(".", 1)))
+            return str(self._call("GetAtt", name))
         return str(self._ref(name))

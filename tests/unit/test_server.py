@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Callable
@@ -79,6 +81,15 @@ def test_the_commands_that_scripts_rely_on_are_there() -> None:
     assert {"serve", "schema", "token", "table", "seed", "deploy", "export"} <= set(COMMANDS)
 
 
+def test_a_command_does_not_wait_for_what_others_need() -> None:
+    wanted = ("strawberry", "uvicorn", "redis", "jwt")
+    check = f"import server, sys; print([name for name in {wanted} if name in sys.modules])"
+    shown = subprocess.run(  # noqa: S603 the command is ours
+        [sys.executable, "-c", check], cwd=store.ROOT, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_there_for_every_command(cartograph: Cartograph, command: str) -> None:
     code, shown, said = cartograph(command, "--help")
@@ -102,6 +113,7 @@ def test_the_help_of_serve_lists_every_setting(cartograph: Cartograph) -> None:
         (["serve", "--port", "x"], "--port"),
         (["serve", "--port", "65536"], "--port"),
         (["serve", "--port", "-1"], "--port"),
+        (["serve", "--host", "256.0.0.1"], "--host"),
         (["serve", "--colour", "red"], "--colour"),
         (["serve", "--workers", "0"], "--workers"),
         (["serve", "--workers", "65"], "--workers"),

@@ -14,9 +14,10 @@ from datasources.client import Endpoint, open_client
 from datasources.items import Item, Product
 from datasources.provision import provision
 from resolvers import global_ids
+from tests.conftest import REGION
 from tests.e2e.live.peers import Peer, connected, within
 from tests.e2e.support import elsewhere
-from tests.integration.conftest import REGION, TEMPLATE
+from tests.integration.conftest import TEMPLATE
 from tests.support import items
 from tests.support.shop import TestShop
 

@@ -6,13 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from datasources.cache import LIFE
 from tests.e2e.live.fleet import Fleet
 from tests.e2e.live.peers import PATIENCE
 from tests.e2e.live.shelves import ADJUST, Shelf, new_shelf
 from tests.e2e.support import Service, serving, until
+from tests.support import plain
 from tests.support.broker import needs_redis
 
 READ = "query ($id: ID!) { product(id: $id) { inventory name } }"
@@ -22,7 +21,7 @@ EXPLAINED = {"x-explain": "1"}
 def ask(service: Service, query: str, product: str, token: str) -> dict[str, Any]:
     headers = {"authorization": f"Bearer {token}", **EXPLAINED}
     body = {"query": query, "variables": {"id": product}}
-    answer = httpx.post(f"{service.url}/graphql", json=body, headers=headers, timeout=PATIENCE)
+    answer = plain.post(f"{service.url}/graphql", json=body, headers=headers, timeout=PATIENCE)
     told: dict[str, Any] = answer.json()
     assert "errors" not in told
     return told

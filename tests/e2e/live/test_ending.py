@@ -14,6 +14,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from datasources.client import Endpoint
+from tests.conftest import REGION
 from tests.e2e.live.peers import PATIENCE, connected, narrow, within
 from tests.e2e.live.shelves import (
     ADJUST,
@@ -25,7 +26,6 @@ from tests.e2e.live.shelves import (
     stock,
 )
 from tests.e2e.support import Service, serving, until
-from tests.integration.conftest import REGION
 from tests.support.proxy import FaultProxy, fault_proxy
 
 WRITE = "TransactWriteItems"

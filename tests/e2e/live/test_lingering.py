@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.live.fleet import Fleet
 from tests.e2e.live.shelves import new_shelf
 from tests.e2e.support import PATIENCE, Service, serving, until
+from tests.support import plain
 from tests.support.broker import needs_redis
 
 LONG = 5  # seconds, and the most that there are
@@ -29,7 +30,7 @@ def lingers(service: Service) -> None:
     """That it says so at once, serves those who come meanwhile, and ends then in good order."""
     service.process.send_signal(signal.SIGTERM)
     until(lambda: service.get("/readyz").status_code == 503)  # each time a new connection
-    answer = httpx.post(f"{service.url}/graphql", json={"query": "{ viewer { id } }"})
+    answer = plain.post(f"{service.url}/graphql", json={"query": "{ viewer { id } }"})
     assert answer.json()["data"] == {"viewer": None}
     until(lambda: is_refused(service))
     assert service.process.wait(PATIENCE) == 0

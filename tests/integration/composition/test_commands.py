@@ -21,7 +21,8 @@ from datasources.errors import CartographError, ConfigurationError
 from datasources.items import User
 from datasources.keys import Keys
 from datasources.provision import check, provision
-from tests.integration.conftest import CACHE, REGION, TABLE
+from tests.conftest import CACHE, REGION
+from tests.integration.conftest import TABLE
 from tests.support import exported, items
 from tests.support.shop import TestShop, rows_of
 

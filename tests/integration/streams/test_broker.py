@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from datasources.errors import ServiceUnavailable
 from datasources.items import Item
-from streams.broker import Names, dump, load, open_redis
+from streams.broker import Names, dump, load
 from streams.changes import Change
 from streams.journal import CursorExpired, Position
 from streams.nudges import Nudges
@@ -21,25 +21,13 @@ from streams.patience import Patience
 from streams.redis_journal import RedisJournal
 from streams.redis_writer import RedisWriter
 from tests.support import items
-from tests.support.broker import Broker, broker, needs_redis
+from tests.support.broker import Broker, needs_redis
 from tests.support.changes import Ear, change
 
 pytestmark = needs_redis
 
 LONGEST = 30
 PATIENCE = Patience(asyncio.sleep, lambda _low, _high: 0.05)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Broker]:
-    with broker(tmp_path / "redis") as running:
-        yield running
-
-
-@pytest.fixture
-async def redis(server: Broker) -> AsyncIterator[Redis]:
-    async with open_redis(server.url) as client:
-        yield client
 
 
 @asynccontextmanager

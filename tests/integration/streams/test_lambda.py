@@ -44,7 +44,7 @@ from datasources.provision import provision
 from streams.changes import read_change
 from streams.dead_letters import QueueDeadLetters
 from streams.lambda_handler import as_record
-from tests.integration.conftest import CACHE, REGION
+from tests.conftest import CACHE, REGION
 from tests.support import items
 from tests.support.shop import TestShop, keep_what_expires
 

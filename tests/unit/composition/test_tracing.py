@@ -44,7 +44,8 @@ async def test_without_an_endpoint_there_is_nothing() -> None:
 def test_without_an_endpoint_nothing_that_makes_or_sends_spans_is_imported() -> None:
     # Where OpenTelemetry is installed, redis-py imports its metrics, whether or not they are used.
     wanted = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "google.protobuf")
-    check = f"import server, sys; print([n for n in sys.modules if n.startswith({wanted})])"
+    found = f"[name for name in sys.modules if name.startswith({wanted})]"
+    check = f"import composition.serving, sys; print({found})"
     shown = subprocess.run(  # noqa: S603 the command is ours
         [sys.executable, "-c", check], capture_output=True, text=True, check=True
     )

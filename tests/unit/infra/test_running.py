@@ -9,7 +9,7 @@ import pytest
 
 import settings
 from schema.serving import ENDING
-from schema.sockets import SocketLimits
+from schema.websocket import SocketLimits
 from tests.support.stacks import (
     ENVIRONMENTS,
     EVERYTHING,

@@ -16,7 +16,14 @@ import pytest
 from schema import connections
 from schema.serving import _CHUNKED
 from tests.support.sockets import SLOW, TICKS, World, within
-from tests.unit.schema.test_serving import HANDSHAKE, SHORT, Served, on_uvloop, served
+from tests.unit.schema.test_serving import (
+    HANDSHAKE,
+    REQUEST_ID,
+    SHORT,
+    Served,
+    on_uvloop,
+    served,
+)
 from tests.unit.schema.test_serving import post as events_of
 
 MANY = 1_000_000  # bytes, more than any request here may have
@@ -42,6 +49,7 @@ def post(query: str = "{ hello }") -> bytes:
 class Client:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    request_id: str | None = None  # of the last answer
 
     async def send(self, *parts: bytes) -> None:
         for part in parts:
@@ -53,6 +61,7 @@ class Client:
         head = await within(self.reader.readuntil(b"\r\n\r\n"))
         response = HTTPResponse(cast("Any", Given(head)))
         response.begin()
+        self.request_id = response.headers["x-request-id"]
         body = await within(self.reader.readexactly(response.length or 0))
         assert response.headers["content-type"] == "application/json; charset=utf-8"
         assert response.headers["x-content-type-options"] == "nosniff"
@@ -121,6 +130,7 @@ async def test_a_request_that_does_not_arrive_is_not_waited_for(
         async with connected(server) as client:
             await client.send(sent)
             assert await client.refusal() == 408
+            assert client.request_id == REQUEST_ID
         assert await lives(server)
     assert [record for record in caplog.records if record.levelname != "INFO"] == []
 
@@ -190,6 +200,7 @@ async def test_streams_and_sockets_stay_open(world: World) -> None:
     "parts",
     [
         pytest.param([b"GET /" + b"x" * 1_000] + [b"x" * 1_000] * 100, id="a long URL"),
+        pytest.param([b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n"], id="a long URL at once"),
         pytest.param([HEAD] + [b"a: " + b"x" * 1_000 + b"\r\n"] * 100, id="long headers"),
         pytest.param([HEAD + b"a: b\r\n" * 200 + b"\r\n"], id="many headers"),
         pytest.param([HEAD + b"a: b\r\n" * 200], id="many headers and no end"),
@@ -213,8 +224,25 @@ async def test_what_has_no_end_is_refused(world: World, parts: list[bytes]) -> N
         async with connected(server) as client:
             sending = asyncio.create_task(client.send(*parts))
             assert await client.refusal() == 431
+            assert client.request_id == REQUEST_ID
             sending.cancel()
         assert await lives(server)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET http:// HTTP/1.1\r\nx-request-id: theirs\r\n\r\n",
+        HEAD + b"x-request-id: theirs\r\na: b\x00c\r\n\r\n",
+        HEAD + b"X-Request-Id: theirs\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
+    ],
+)
+@on_uvloop
+async def test_a_refusal_has_the_id_that_the_request_brought(world: World, sent: bytes) -> None:
+    async with served(world) as server, connected(server) as client:
+        await client.send(sent)
+        assert await client.refusal() == 400
+        assert client.request_id == "theirs"
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1_000, 100_000])

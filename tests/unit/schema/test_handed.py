@@ -113,7 +113,8 @@ async def test_the_application_answers_them_until_told_to_end(acceptor: Acceptor
 
     app = Starlette(routes=[Route("/", hello)])
     try:
-        serving = asyncio.create_task(serve_app(app, HandedConnections(acceptor.given)))
+        handed = HandedConnections(acceptor.given)
+        serving = asyncio.create_task(serve_app(app, handed, request_id=lambda: "made-up"))
         assert await acceptor.hears() == READY
         reader, writer = await acceptor.hand_over()
         writer.write(ASKED)

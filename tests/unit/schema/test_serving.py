@@ -32,6 +32,7 @@ from schema.sockets import SocketEndpoint
 from schema.sse import EventStreams
 from tests.support.sockets import ADD, PATIENCE, TICKS, Results, World, executor, within
 
+REQUEST_ID = "made-for-what-is-none"
 SHORT = 0.2  # seconds
 LARGEST = 4_096
 INIT = {"type": "connection_init", "payload": {"authorization": "Bearer swordfish"}}
@@ -130,6 +131,7 @@ async def served(
     server = serve_app(
         app,
         listener,
+        request_id=lambda: REQUEST_ID,
         stopping=lambda: running.events.append("stopping"),
         drain=drain or drain_all,
         largest_message=LARGEST,

@@ -68,7 +68,9 @@ async def connected(shop: Shop) -> AsyncIterator[Client]:
     state = ServerState()
 
     def connection() -> Any:
-        return HttpConnection(config, state, {}, turn_away=shop.turn_away)
+        return HttpConnection(
+            config, state, {}, request_id=lambda: "made-up", turn_away=shop.turn_away
+        )
 
     server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
     async with server:

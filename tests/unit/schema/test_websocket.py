@@ -19,7 +19,7 @@ from resolvers.principal import Principal
 from schema.errors import refusal
 from schema.messages import Closing, parse
 from schema.operation import Refused
-from schema.sockets import SocketLimits
+from schema.websocket import SocketLimits
 from tests.support.sockets import ADD, SLOW, TICKS, Closed, Peer, World, connected, within
 
 INIT = {"type": "connection_init"}

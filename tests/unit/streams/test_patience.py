@@ -71,3 +71,35 @@ async def test_a_wait_without_the_event_has_an_end() -> None:
     await asyncio.sleep(0)
     assert slept == [5]
     assert not event.is_set()
+
+
+@pytest.mark.parametrize(("failures", "pauses"), [(0, 0), (2, 2), (4, 4)])
+async def test_a_call_that_succeeds_in_time_is_no_failure(failures: int, pauses: int) -> None:
+    slept, call = await tried([ValueError()] * failures)
+    assert (slept, call) == (pauses, None)
+
+
+async def test_after_the_last_try_its_error_is_told() -> None:
+    errors = [ValueError(str(number)) for number in range(9)]
+    slept, error = await tried(list(errors))
+    assert (slept, error) == (4, errors[4])
+
+
+async def test_a_failure_that_passes_is_not_counted_as_a_try() -> None:
+    with pytest.raises(Throttled):
+        await tried([ValueError(), Throttled("Slower.")])
+
+
+async def tried(errors: list[Exception]) -> tuple[int, Exception | None]:
+    """How many pauses there were, and what is told after five tries of a call that raises these."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def call() -> None:
+        if errors:
+            raise errors.pop(0)
+
+    error = await Patience(sleep, max).persist(call, 5)
+    return len(slept), error

@@ -1,11 +1,15 @@
+"""Readers of a stream while everything goes wrong. SIMULATED in the environment is how often;
+`make simulate` does it 2,000 times."""
+
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.unit.streams.simulation import simulate
 
-SEEDS = 1_000
+SEEDS = int(os.environ.get("SIMULATED", "250"))
 CHUNK = 50
 
 

@@ -77,7 +77,7 @@ async def test_a_shard_that_is_gone_with_its_records_makes_way_for_its_children(
 async def test_the_stream_is_described_at_most_once_a_second_however_many_pages() -> None:
     shards = {f"s{number}": ScriptedShard() for number in range(250)}
     following = Following(shards, exclusive=True)
-    await following.for_seconds(60)
+    await following.for_seconds(20)
     described = following.stream.times("describe_stream")
     assert described[:3] == [0, 1, 2]
     gaps = [late - early for early, late in pairwise(described)]

@@ -1,28 +1,17 @@
-"""Every setting: its name, its meaning and its check. Read by `server.py` alone.
-
-A setting is an environment variable with the prefix `CARTOGRAPH_`, e.g. `CARTOGRAPH_TABLE`.
-"""
+"""Every setting: its name, its default, its meaning, and which go together."""
 
 from __future__ import annotations
 
-import os
-import re
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
-from urllib.parse import urlsplit
+from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from datasources.currencies import scale_of
-from datasources.errors import ConfigurationError
+from settings.kinds import BrokerUrl, CursorKeys, Home, Networks, Origins, Store, Tenants, Url
 
 PREFIX = "CARTOGRAPH_"
-
-# The defaults of folders that are the user's own, as the XDG specification has them.
-_HOMES = {"state_dir": "~/.local/state/cartograph", "cache_dir": "~/.cache/cartograph"}
 
 # What differs where a demo is served.
 _EMBEDDED: dict[str, object] = {
@@ -37,22 +26,16 @@ _EMBEDDED: dict[str, object] = {
 # By when what was changed is read through DAX: its parameter group has 30 s, and an index lags.
 _DAX_LAG = 31.0
 
-# As browsers write one: RFC 6454, section 6.2.
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE)
-
-CommaSeparated = Annotated[tuple[str, ...], NoDecode]
-SecretsCommaSeparated = Annotated[tuple[SecretStr, ...], NoDecode]
-
 
 class Settings(BaseSettings):
-    """What the environment says, checked; `load` turns what is wrong into one line."""
+    """What the environment says, checked."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
     )
     embedded: ClassVar[str] = "embedded"
 
-    store: str = Field(
+    store: Store = Field(
         "embedded",
         description="embedded: a store started by the service itself, with demo data; aws: "
         "DynamoDB by the usual credential chain; an http(s) URL: a DynamoDB-compatible endpoint",
@@ -81,22 +64,20 @@ class Settings(BaseSettings):
         description="HS256 secret, better of 32 bytes or more, for development and tests "
         "(embedded: one is made at start)",
     )
-    jwks_url: str | None = Field(
-        None, pattern=r"^https?://", description="OpenID Connect key set: RS256 and ES256"
-    )
+    jwks_url: Url | None = Field(None, description="OpenID Connect key set: RS256 and ES256")
     jwt_issuer: str | None = Field(None, description="the iss that a token must carry")
     jwt_audience: str | None = Field(None, description="the aud that a token must carry")
-    cursor_keys: SecretsCommaSeparated = Field(
+    cursor_keys: CursorKeys = Field(
         (),
         description="comma-separated secrets of 16 characters or more; the first encrypts, "
         "all decrypt; needed by serve and process (embedded: one is made at start)",
     )
-    redis_url: SecretStr | None = Field(
+    redis_url: BrokerUrl | None = Field(
         None,
         description="Redis or Valkey that fans changes out to several instances; without it one "
         "instance serves, and reads the stream itself",
     )
-    tenants: CommaSeparated = Field(
+    tenants: Tenants = Field(
         ("default",),
         description="comma-separated tenant names; the first serves callers who name none",
     )
@@ -109,17 +90,17 @@ class Settings(BaseSettings):
     graphiql: bool = Field(
         True, description="whether browsers get the explorer; false unless embedded"
     )
-    allowed_origins: CommaSeparated = Field((), description="CORS and websocket origins")
+    allowed_origins: Origins = Field((), description="CORS and websocket origins")
     shards: int = Field(4, ge=1, le=64, description="write shards of the lists over everything")
     data_dir: Path | None = Field(
         None, description="where the embedded store keeps its data across restarts"
     )
     state_dir: Path = Field(
-        default_factory=lambda: _home("XDG_STATE_HOME", ".local/state"),
+        default_factory=Home("XDG_STATE_HOME", ".local/state"),
         description="where the secrets made at start are kept, readable by their owner alone",
     )
     cache_dir: Path = Field(
-        default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"),
+        default_factory=Home("XDG_CACHE_HOME", ".cache"),
         description="where the environment of the embedded store is made and reused",
     )
     deadline: float = Field(
@@ -152,13 +133,12 @@ class Settings(BaseSettings):
     events_topic: str | None = Field(
         None, pattern=r"^arn:", description="ARN of the SNS topic for events; without it as mails"
     )
-    dead_letter_queue: str | None = Field(
+    dead_letter_queue: Url | None = Field(
         None,
-        pattern=r"^https?://",
         description="URL of the SQS queue for what no reaction could handle; without it a log line",
     )
-    sink_endpoint: str | None = Field(
-        None, pattern=r"^https?://", description="endpoint of SES, SNS and SQS; without it AWS's"
+    sink_endpoint: Url | None = Field(
+        None, description="endpoint of SES, SNS and SQS; without it AWS's"
     )
     reactions: bool = Field(
         True,
@@ -194,7 +174,7 @@ class Settings(BaseSettings):
     sockets_per_address: int = Field(
         2_000, ge=1, description="the same of the callers without a token from one address"
     )
-    trusted_proxies: CommaSeparated = Field(
+    trusted_proxies: Networks = Field(
         (),
         description="comma-separated addresses and networks of proxies before the service, of "
         "which alone X-Forwarded-For and X-Forwarded-Proto are believed; without them all callers "
@@ -286,69 +266,6 @@ class Settings(BaseSettings):
             own = {**own, "index_lag": _DAX_LAG}
         return {"introspection": embedded, "graphiql": embedded, **own, **values}
 
-    @field_validator("tenants", "allowed_origins", "cursor_keys", "trusted_proxies", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in value):
-            return tuple(origin.lower() for origin in value)
-        # "null" is what any page in a sandboxed frame has.
-        raise ValueError("should be origins, e.g. https://shop.example, or *")
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            return tuple(str(ip_network(each)) for each in value)
-        except ValueError:
-            raise ValueError("should be addresses and networks, e.g. 10.0.0.0/8") from None
-
-    @field_validator("store")
-    @classmethod
-    def _known_store(cls, value: str) -> str:
-        if value in {"embedded", "aws"} or (
-            urlsplit(value).scheme in {"http", "https"} and urlsplit(value).hostname
-        ):
-            if "@" in value:  # it is said at start, and AWS has other ways to sign in
-                raise ValueError("should hold no name and no password")
-            return value
-        raise ValueError("should be embedded, aws or an http(s) URL")
-
-    @field_validator("jwks_url", "sink_endpoint", "dead_letter_queue")
-    @classmethod
-    def _without_names(cls, value: str | None) -> str | None:
-        # Errors quote the URL, and AWS has other ways to sign in.
-        if value and "@" in urlsplit(value).netloc:
-            raise ValueError("should hold no name and no password")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _known_broker(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError("should be a redis://, rediss:// or unix:// URL")
-        return value
-
-    @field_validator("tenants")
-    @classmethod
-    def _tenant_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or not all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in value):
-            raise ValueError("should be names of 1 to 64 letters, digits, _ or -")
-        return value
-
-    @field_validator("cursor_keys")
-    @classmethod
-    def _long_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(key.get_secret_value()) < 16 for key in value):
-            raise ValueError("should be secrets of 16 characters or more each")
-        return value
-
     @model_validator(mode="after")
     def _go_together(self) -> Settings:
         if self.jwt_secret and self.jwks_url:
@@ -382,65 +299,3 @@ class Settings(BaseSettings):
     def currency_scale(self) -> int:
         """Digits after the point of an amount in the store's currency (ISO 4217)."""
         return scale_of(self.currency)
-
-
-def load(*, serving: bool = True) -> Settings:
-    """The settings that the environment gives; without those that only serving needs where it is
-    not for that.
-
-    Raises ConfigurationError, in one line, for a name that is no setting and for every value
-    that is not as it should be.
-    """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(n for n in os.environ if n.startswith(PREFIX) and n not in known)
-    if unknown:
-        raise ConfigurationError(
-            f"{unknown[0]} is no setting; `cartograph serve --help` lists them."
-        )
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        raise ConfigurationError("; ".join(_sentence(e) for e in error.errors())) from None
-    if serving and not (settings.is_embedded or settings.cursor_keys):
-        raise ConfigurationError(
-            f"{PREFIX}CURSOR_KEYS: should be set outside the embedded store, "
-            "to one or more secrets of 16 characters or more"
-        )
-    return settings
-
-
-def _sentence(error: ErrorDetails) -> str:
-    where = error["loc"]
-    text = error["msg"].removeprefix("Value error, ")
-    if not where:
-        return f"{PREFIX}{text}"
-    return f"{PREFIX}{str(where[0]).upper()}: {text[0].lower()}{text[1:]}"
-
-
-def describe() -> list[tuple[str, str, str]]:
-    """(name, default, meaning) of every setting."""
-    rows = []
-    for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=False)
-        if isinstance(default, tuple):
-            default = ",".join(map(str, default))
-        elif isinstance(default, bool):
-            default = str(default).lower()
-        elif name in _HOMES:
-            default = _HOMES[name]
-        shown = "none" if default in {None, ""} else str(default)
-        rows.append((PREFIX + name.upper(), shown, field.description or ""))
-    return rows
-
-
-def help_text() -> str:
-    """Every setting with its default and its meaning, for `--help`."""
-    lines = ["settings (environment):"]
-    for name, default, meaning in describe():
-        lines += [f"  {name} (default: {default})", f"      {meaning}"]
-    return "\n".join(lines)
-
-
-def _home(variable: str, fallback: str) -> Path:
-    base = os.environ.get(variable)
-    return (Path(base) if base else Path.home() / fallback) / "cartograph"
