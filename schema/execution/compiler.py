@@ -32,11 +32,7 @@ from graphql import (
     GraphQLOutputType,
     GraphQLScalarType,
     GraphQLUnionType,
-    ListValueNode,
-    ObjectValueNode,
     OperationDefinitionNode,
-    ValueNode,
-    VariableNode,
     is_leaf_type,
 )
 from graphql.execution.collect_fields import (
@@ -127,10 +123,6 @@ class Writer:
             converter=self._converter,
             size=self._size,
             resolving=self._resolving,
-            constants=[
-                None if _has_variables(each) else each.arguments(self._converter, self._values)
-                for each in self._resolving
-            ],
             complete=[self._names[name] for name in self._complete],
             root=self._names[root],
             in_tasks=self._classes.in_tasks,
@@ -302,15 +294,3 @@ def _fields_of(selected: CollectedFields) -> Selected:
     if selected.new_defer_usages:
         raise NotPlanned("@defer")
     return selected.grouped_field_set
-
-
-def _has_variables(resolving: Resolving) -> bool:
-    return any(_is_variable(each.value) for each in resolving.node.arguments or ())
-
-
-def _is_variable(node: ValueNode) -> bool:
-    if isinstance(node, ListValueNode):
-        return any(map(_is_variable, node.values))
-    if isinstance(node, ObjectValueNode):
-        return any(_is_variable(each.value) for each in node.fields)
-    return isinstance(node, VariableNode)

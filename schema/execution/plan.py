@@ -16,6 +16,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
+from schema.execution.arguments import Direct
 from schema.execution.settling import settle
 from schema.execution.values import Unfit
 
@@ -27,14 +28,13 @@ Complete = Callable[[Any, "Run"], Any]
 
 @dataclass(frozen=True, slots=True)
 class Resolving:
-    """A field with a resolver, where it stands in an operation. `direct` is there where each of
-    its arguments is what a variable is: the variables by the arguments' names."""
+    """A field with a resolver, where it stands in an operation."""
 
     key: str
     node: FieldNode
     definition: GraphQLField
     field: StrawberryField
-    direct: Mapping[str, str] | None = None
+    direct: Direct | None = None
 
     def arguments(
         self, converter: GraphQLCoreConverter, values: VariableValues, info: Any = None
@@ -44,10 +44,10 @@ class Resolving:
             return {}
         if self.direct is not None:
             coerced = values.coerced
-            found = {name: coerced.get(variable) for name, variable in self.direct.items()}
+            found = {name: coerced.get(of) for name, of in self.direct.variables.items()}
             # Null, or left out: it depends on the type what that comes to.
             if None not in found.values():
-                return found
+                return {**self.direct.fixed, **found}
         given = get_argument_values(self.definition, self.node, values)
         registry, config = converter.scalar_registry, converter.config
         return convert_arguments(given, self.field.arguments, registry, config, info)
@@ -105,17 +105,15 @@ class RawInfo:
 class Plan:
     """What a query, an event or a root field of a mutation selects.
 
-    `size` is the number of its fields; `resolving` the fields with resolvers, `complete` what
-    makes the answers of their values, and `constants` their arguments where no variable stands
-    in them, one for each; `root` makes the answer of the first value. `in_tasks` is the code of
-    the coroutines that need a task."""
+    `size` is the number of its fields; `resolving` the fields with resolvers, and `complete` what
+    makes the answers of their values, one for each; `root` makes the answer of the first value.
+    `in_tasks` is the code of the coroutines that need a task."""
 
     schema: GraphQLSchema
     definition: OperationDefinitionNode
     converter: GraphQLCoreConverter
     size: int
     resolving: Sequence[Resolving]
-    constants: Sequence[dict[str, Any] | None]
     complete: Sequence[Complete]
     root: Complete
     in_tasks: set[CodeType]
@@ -189,8 +187,8 @@ class Run:
         ]
         self.waiting: list[list[Waiting]] = [[] for _ in plan.resolving]
         self.given = [
-            each.arguments(plan.converter, values, info) if constant is None else constant
-            for each, info, constant in zip(plan.resolving, self.infos, plan.constants, strict=True)
+            each.arguments(plan.converter, values, info)
+            for each, info in zip(plan.resolving, self.infos, strict=True)
         ]
 
     def named(self, field_name: str) -> RawInfo:

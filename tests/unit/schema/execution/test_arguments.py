@@ -66,25 +66,53 @@ def resolving(text: str) -> tuple[Resolving, OperationDefinitionNode]:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "variables", "fixed"),
     [
-        ("query($a: ID) { found(id: $a) }", {"id": "a"}),
-        ("query($a: ID, $b: Shade) { found(id: $a, shadeOf: $b) }", {"id": "a", "shade_of": "b"}),
-        ("query($a: ID) { found(id: $a, shadeOf: LIGHT) }", None),
-        ("query($a: [ID!]) { found(ids: $a) }", None),
-        ("query($a: ID!) { found(ids: [$a]) }", None),
-        ("query($a: Place) { found(place: $a) }", None),
-        ("query($a: Int!) { found(place: { x: $a }) }", None),
-        ("query($a: Int!, $b: ID) { counted(first: $a, name: $b) }", {"first": "a", "name": "b"}),
-        ("query($b: String) { counted(name: $b) }", None),  # a default stands beside it
-        ("{ plain }", {}),
+        ("query($a: ID) { found(id: $a) }", {"id": "a"}, {}),
+        (
+            "query($a: ID, $b: Shade) { found(id: $a, shadeOf: $b) }",
+            {"id": "a", "shade_of": "b"},
+            {},
+        ),
+        (
+            "query($a: ID) { found(id: $a, shadeOf: LIGHT) }",
+            {"id": "a"},
+            {"shade_of": Shade.LIGHT},
+        ),
+        (
+            "query($a: ID) { found(id: $a, place: { x: 1 }, ids: [2]) }",
+            {"id": "a"},
+            {"place": Place(x=1), "ids": ["2"]},
+        ),
+        (
+            "query($a: Int!, $b: ID) { counted(first: $a, name: $b) }",
+            {"first": "a", "name": "b"},
+            {},
+        ),
+        ("query($b: String) { counted(name: $b) }", {"name": "b"}, {"first": 20}),
+        ("{ counted(name: null) }", {}, {"first": 20, "name": None}),
+        ("{ plain }", {}, {}),
     ],
-)  # fmt: skip
-def test_arguments_are_direct_where_each_is_a_variable_of_a_leaf_type(
-    text: str, expected: dict[str, str] | None
+)
+def test_arguments_are_direct_where_each_is_a_variable_of_a_leaf_type_or_has_none(
+    text: str, variables: dict[str, str], fixed: dict[str, Any]
 ) -> None:
     found, _ = resolving(text)
-    assert found.direct == expected
+    assert found.direct == (variables, fixed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "query($a: [ID!]) { found(ids: $a) }",
+        "query($a: ID!) { found(ids: [$a]) }",
+        "query($a: Place) { found(place: $a) }",
+        "query($a: Int!) { found(place: { x: $a }) }",
+    ],
+)
+def test_they_are_not_where_a_variable_is_or_is_in_a_list_or_an_object(text: str) -> None:
+    found, _ = resolving(text)
+    assert found.direct is None
 
 
 @pytest.mark.parametrize(
@@ -94,6 +122,10 @@ def test_arguments_are_direct_where_each_is_a_variable_of_a_leaf_type(
         ("query($a: ID, $b: Shade) { found(id: $a, shadeOf: $b) }", {"a": None, "b": "LIGHT"}),
         ("query($a: ID, $b: Shade) { found(id: $a, shadeOf: $b) }", {"b": "LIGHT"}),
         ("query($a: ID = 7) { found(id: $a) }", {}),
+        ("query($a: ID) { found(id: $a, shadeOf: LIGHT, ids: [1, 2], place: { x: 3 }) }", {"a": 1}),
+        ("query($a: String) { counted(name: $a) }", {"a": "x"}),
+        ("query($a: String) { counted(name: $a) }", {}),
+        ("{ counted }", {}),
         ("query($a: Int! = 3, $b: String) { counted(first: $a, name: $b) }", {"b": ""}),
         ("query($a: Int! = 3, $b: String) { counted(first: $a, name: $b) }", {"a": 0, "b": None}),
     ],
