@@ -34,8 +34,8 @@ from datasources.client import open_client
 from datasources.erasure import finish_all
 from datasources.errors import CartographError, ConfigurationError
 from datasources.keys import Keys
-from datasources.provision import check, provision
-from datasources.recount import recount as recount_all
+from datasources.operating.provision import check, provision
+from datasources.operating.recount import recount as recount_all
 from datasources.seed.generate import generate
 from datasources.seed.load import load
 from settings import Settings
@@ -53,7 +53,7 @@ def serve(settings: Settings, arguments: argparse.Namespace) -> None:
     from composition.identity import allow_short_secrets
     from composition.serving import answer, check_workers, introduction
     from composition.workers import Worker, fork_workers
-    from schema.serving import is_loopback, listen
+    from schema.serving.server import is_loopback, listen
 
     allow_short_secrets()
     if arguments.workers > 1:
@@ -76,7 +76,7 @@ async def process(settings: Settings, arguments: argparse.Namespace) -> None:
     from prometheus_client import CollectorRegistry
 
     from composition.live import open_letters, open_processor
-    from schema.serving import listen
+    from schema.serving.server import listen
     from streams.metrics import StreamMetrics
 
     if settings.is_embedded:
@@ -119,7 +119,7 @@ async def watch(
 
     from composition.app import new_request_id
     from schema.app import probes
-    from schema.serving import address, serve_app
+    from schema.serving.server import address, serve_app
 
     async def missing() -> str | None:
         return relay.missing

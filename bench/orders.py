@@ -21,7 +21,7 @@ from datasources.embedded import embedded_store
 from datasources.ids import uuid7
 from datasources.items import Product, User
 from datasources.keys import Keys
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from datasources.table import Table
 from resolvers import global_ids
 from resolvers.context import Shop
@@ -29,7 +29,7 @@ from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.build import build_schema
 from schema.limits import Limits
-from schema.operation import Executor
+from schema.operations.operation import Executor
 from streams.journal import MemoryJournal
 
 TEMPLATE = Path(__file__).parents[1] / "infra" / "template.yaml"

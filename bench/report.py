@@ -92,7 +92,7 @@ other. The stub answers from memory, so nothing here is DynamoDB's own time.
 - **DynamoDB calls alone**: [the same calls](peers/floor) through raw aiohttp with a signature
   and orjson, the answer put together by hand, on uvicorn; no GraphQL. It is measured twice: with
   Python as it comes, which the goals are of, and with its garbage collector kept from looking at
-  what was imported, as Cartograph does (`schema/serving.py`).
+  what was imported, as Cartograph does (`schema/serving/server.py`).
 
 Before anything is measured, all of them have given the same bytes of data, field for field.
 Pages of their own say [what an answer costs by the size of the store](STORE.md), which `make

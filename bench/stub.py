@@ -27,7 +27,7 @@ import uvloop
 from bench.shelf import TABLE, Shelf, stock
 from datasources.attributes import encode_row
 from datasources.keys import PK, SK, partition_attribute, sort_attribute
-from datasources.provision import TableDefinition, read_template
+from datasources.operating.provision import TableDefinition, read_template
 
 TEMPLATE = Path(__file__).parents[1] / "infra" / "template.yaml"
 HOST = "127.0.0.1"

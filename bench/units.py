@@ -25,7 +25,7 @@ from datasources.cache import MemoryCache
 from datasources.client import Endpoint, StreamsClient, open_client, open_streams_client
 from datasources.cursor import CursorCodec
 from datasources.embedded import embedded_store
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from datasources.seed.load import load
 from datasources.table import Table
 from resolvers.context import Shop
@@ -33,7 +33,7 @@ from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.build import build_schema
 from schema.limits import Limits
-from schema.operation import Executor
+from schema.operations.operation import Executor
 from streams.changes import read_change
 from streams.consequences import Sinks, consequences
 from streams.journal import MemoryJournal

@@ -30,27 +30,27 @@ from datasources.table import Guard
 from resolvers.context import Shop
 from resolvers.money import Currency
 from resolvers.tokens import identify
-from schema.admission import Admission, Door
 from schema.app import build_app
-from schema.buckets import Buckets, MemoryBuckets, Rate
+from schema.browser.explorer import Explorer
+from schema.browser.outbox import OutboxPage
 from schema.build import build_schema
-from schema.connections import TurnAway
-from schema.documents import Documents, Shelf, load_trusted
 from schema.execution import Checks
-from schema.explorer import Explorer
+from schema.guards.admission import Admission, Door
+from schema.guards.buckets import Buckets, MemoryBuckets, Rate
+from schema.guards.redis_buckets import RedisBuckets
+from schema.guards.seats import SeatLimits, Seats
+from schema.guards.throttle import PREPARING, Throttle
 from schema.http import GraphQLEndpoint
 from schema.limits import Limits
-from schema.live import Live
-from schema.metrics import PlanMetrics, RequestMetrics
-from schema.outbox import OutboxPage
-from schema.redis_buckets import RedisBuckets
-from schema.seats import SeatLimits, Seats
-from schema.shelves import MemoryShelf, RedisShelf
-from schema.sockets import SocketEndpoint
-from schema.sse import EventStreams
-from schema.throttle import PREPARING, Throttle
-from schema.watching import Lines, WatchedExecutor, Watcher
-from schema.websocket import SocketLimits
+from schema.live.sockets import SocketEndpoint
+from schema.live.sse import EventStreams
+from schema.live.subscriptions import Live
+from schema.live.websocket import SocketLimits
+from schema.operations.documents import Documents, Shelf, load_trusted
+from schema.operations.metrics import PlanMetrics, RequestMetrics
+from schema.operations.shelves import MemoryShelf, RedisShelf
+from schema.operations.watching import Lines, WatchedExecutor, Watcher
+from schema.serving.connections import TurnAway
 from settings import Settings
 from streams.outbox import Outbox
 

@@ -16,7 +16,7 @@ from datasources.secrets import embedded_secret
 from datasources.seed.demo import HANAKO, STAFF, TARO
 from resolvers import global_ids
 from resolvers.tokens import TokenVerifier, mint
-from schema.explorer import Explorer, Identity
+from schema.browser.explorer import Explorer, Identity
 from settings import Settings
 
 EXPLORER = ROOT / "schema" / "graphiql" / "dist"

@@ -21,8 +21,8 @@ from composition.tracing import open_tracing
 from composition.workers import Worker
 from datasources.client import open_client
 from datasources.errors import ConfigurationError
-from schema.handed import HandedConnections
-from schema.serving import address, serve_app
+from schema.serving.handed import HandedConnections
+from schema.serving.server import address, serve_app
 from settings import Settings
 from streams.broker import open_redis
 from streams.metrics import StreamMetrics

@@ -32,8 +32,8 @@ from datasources.table import Table
 from resolvers.changes import Seen
 from resolvers.context import Context
 from resolvers.loaders import ItemLoader, Loaders, PageLoader, PageRequest
-from schema.operation import Answer, Operation
-from schema.watching import WatchedExecutor
+from schema.operations.operation import Answer, Operation
+from schema.operations.watching import WatchedExecutor
 
 ATTRIBUTES = frozenset(
     """aws.dynamodb.index_name cartograph.attempt cartograph.errors cartograph.items

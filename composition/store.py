@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from datasources.client import Endpoint, open_client
 from datasources.embedded import embedded_store
 from datasources.keys import Keys
-from datasources.provision import check, provision
+from datasources.operating.provision import check, provision
 from datasources.seed.demo import load_demo
 from datasources.table import Table
 from settings import Settings

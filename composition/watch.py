@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 
 from datasources.breaker import State
 from datasources.table import Guard
-from schema.admission import Admission
-from schema.live import Live
-from schema.seats import Seats
-from schema.sockets import SocketEndpoint
-from schema.sse import EventStreams
-from schema.throttle import Throttle
+from schema.guards.admission import Admission
+from schema.guards.seats import Seats
+from schema.guards.throttle import Throttle
+from schema.live.sockets import SocketEndpoint
+from schema.live.sse import EventStreams
+from schema.live.subscriptions import Live
 
 _BREAKER = {State.CLOSED: 0.0, State.HALF_OPEN: 0.5, State.OPEN: 1.0}
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from time import monotonic
 
-from schema.handed import LEAVING, READY
-from schema.serving import ENDING
+from schema.serving.handed import LEAVING, READY
+from schema.serving.server import ENDING
 
 FIRST, LONGEST = 0.1, 30.0  # seconds until another worker starts, doubled from death to death
 STEADY = 60.0  # seconds of life after which a death counts as the first again

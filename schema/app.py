@@ -22,11 +22,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from schema.explorer import Explorer
+from schema.browser.explorer import Explorer
+from schema.browser.outbox import OutboxPage
 from schema.headers import Hardened, tell_defect, tell_status
 from schema.http import GraphQLEndpoint
-from schema.outbox import OutboxPage
-from schema.sockets import SocketEndpoint
+from schema.live.sockets import SocketEndpoint
 
 _PATH = "/graphql"
 

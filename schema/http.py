@@ -23,20 +23,20 @@ from datasources.table import Meter
 from resolvers.context import Shop
 from resolvers.errors import TenantRefused, TokenRefused
 from resolvers.principal import Principal
-from schema import admission as places
-from schema.admission import Admission
 from schema.bodies import NotReadable, once, read_json
-from schema.callers import Caller, address_of, caller_of
-from schema.documents import Documents
+from schema.browser.explorer import Explorer
 from schema.errors import INTERNAL, refusal, told
-from schema.explorer import Explorer
+from schema.guards import admission as places
+from schema.guards.admission import Admission
+from schema.guards.callers import Caller, address_of, caller_of
+from schema.guards.seats import NoSeat
+from schema.guards.throttle import RateLimited, Throttle
 from schema.headers import JSON, Answer, request_id_of, stamp
-from schema.operation import Executor, Operation, Refused
+from schema.live.sse import EVENTS, EventStreams
+from schema.operations.documents import Documents
+from schema.operations.operation import Executor, Operation, Refused
+from schema.operations.watching import watcher_of
 from schema.running import Admitted, Authenticate, admit, answer, extensions_of, failed
-from schema.seats import NoSeat
-from schema.sse import EVENTS, EventStreams
-from schema.throttle import RateLimited, Throttle
-from schema.watching import watcher_of
 
 T = TypeVar("T")
 

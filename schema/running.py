@@ -14,14 +14,14 @@ from datasources.errors import DeadlineExceeded
 from datasources.table import Meter
 from resolvers.context import Context, Shop
 from resolvers.principal import Principal
-from schema import admission as places
-from schema.admission import Admission
-from schema.callers import Caller
 from schema.errors import refusal, told
-from schema.explain import Record, explained, naming
-from schema.operation import Answer, Executor, Operation, Refused
-from schema.throttle import Charge, RateLimited, Throttle
-from schema.watching import watcher_of
+from schema.guards import admission as places
+from schema.guards.admission import Admission
+from schema.guards.callers import Caller
+from schema.guards.throttle import Charge, RateLimited, Throttle
+from schema.operations.explain import Record, explained, naming
+from schema.operations.operation import Answer, Executor, Operation, Refused
+from schema.operations.watching import watcher_of
 
 _TURN = 32  # results
 

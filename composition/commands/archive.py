@@ -10,10 +10,10 @@ from pathlib import Path
 from composition.commands.adding import Add, elsewhere
 from composition.store import open_endpoint
 from composition.terminal import printable, say, show
-from datasources import archive as archiving
 from datasources.client import open_s3_client
 from datasources.errors import ConfigurationError
-from datasources.exported import BucketFiles, Files, FolderFiles, open_export
+from datasources.operating import archive as archiving
+from datasources.operating.exported import BucketFiles, Files, FolderFiles, open_export
 from settings import Settings
 
 S3 = "s3://"

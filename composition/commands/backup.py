@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from composition.commands.adding import Add, elsewhere, moment
 from composition.store import TEMPLATE, open_store
 from composition.terminal import aligned, printable, say, show
-from datasources import backups
-from datasources.backups import Recovery
 from datasources.errors import ConfigurationError
-from datasources.provision import read_template
-from datasources.waiting import Waiting
+from datasources.operating import backups
+from datasources.operating.backups import Recovery
+from datasources.operating.provision import read_template
+from datasources.operating.waiting import Waiting
 from settings import Settings
 
 LATEST = "latest"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from datasources.errors import ConfigurationError
-from datasources.stacks import Stack, Template
+from datasources.operating.stacks import Stack, Template
 
 GIVEN, OUTPUT, KEPT = "given", "from another stack", "as the stack has it"
 DEFAULT, MISSING = "default", "to be given by --parameter"

@@ -13,11 +13,11 @@ from composition.commands.adding import Add, elsewhere
 from composition.commands.choices import DEFAULT, KEPT, Choice, Outputs, check_complete
 from composition.store import ROOT, now, open_endpoint
 from composition.terminal import agreed, aligned, printable, say, show
-from datasources import stacks
 from datasources.client import StacksClient, open_stacks_client
 from datasources.errors import CartographError, ConfigurationError
-from datasources.stacks import ChangeSet, Stack, Template
-from datasources.waiting import Waiting
+from datasources.operating import stacks
+from datasources.operating.stacks import ChangeSet, Stack, Template
+from datasources.operating.waiting import Waiting
 from settings import Settings
 
 INFRA = ROOT / "infra"

@@ -8,10 +8,10 @@ import uuid
 from composition.commands.adding import Add, elsewhere, moment
 from composition.store import now, open_store
 from composition.terminal import say, show
-from datasources import exports
 from datasources.errors import ConfigurationError
-from datasources.exports import Period
-from datasources.waiting import Waiting
+from datasources.operating import exports
+from datasources.operating.exports import Period
+from datasources.operating.waiting import Waiting
 from settings import Settings
 
 

@@ -11,8 +11,8 @@ from composition.commands.adding import Add
 from composition.store import open_store, prepare_store
 from composition.terminal import as_json, as_table, say, show
 from datasources.errors import ConfigurationError
-from datasources.partiql import parse
-from datasources.statements import check_lookup, keys_of, run
+from datasources.operating.partiql import parse
+from datasources.operating.statements import check_lookup, keys_of, run
 from settings import Settings
 
 EXAMPLES = """examples:

@@ -5,7 +5,7 @@ export default defineConfig({
   build: {
     target: 'es2022',
     // Files instead of data: addresses, and no inline script: the page is served under a
-    // strict Content-Security-Policy (schema/explorer.py).
+    // strict Content-Security-Policy (schema/browser/explorer.py).
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     // The Monaco editor is one chunk of some 3 MB, loaded once and then from the cache.

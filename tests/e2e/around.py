@@ -18,7 +18,7 @@ from aiohttp import web
 
 from datasources.client import Endpoint, open_client, open_sqs_client
 from datasources.embedded import embedded_store
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from tests.conftest import CACHE, REGION
 from tests.integration.conftest import TEMPLATE
 from tests.support import items

@@ -18,7 +18,7 @@ from composition.store import TEMPLATE
 from datasources import embedded
 from datasources.client import Endpoint, new_session, open_client
 from datasources.embedded import embedded_store
-from datasources.provision import check
+from datasources.operating.provision import check
 from tests.conftest import CACHE, REGION
 from tests.e2e.support import elsewhere, serving, until
 from tests.e2e.test_process import rate, rating

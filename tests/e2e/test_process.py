@@ -12,7 +12,7 @@ import pytest
 
 from datasources.client import Endpoint, open_client, open_sqs_client, open_streams_client
 from datasources.keys import Keys
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from datasources.table import Table
 from datasources.writes import PRESENT, Update
 from streams.dead_letters import DeadLetter, QueueDeadLetters

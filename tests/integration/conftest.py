@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from datasources.client import Endpoint, new_session, open_client
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from streams.broker import open_redis
 from tests.conftest import REGION
 from tests.support.broker import Broker, broker

@@ -16,7 +16,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from datasources.keys import partition_attribute
-from datasources.partiql import parse
+from datasources.operating.partiql import parse
 from tests.support.iam import Request
 from tests.support.templates import ACCOUNT, REGION
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from datasources.waiting import Waiting
+from datasources.operating.waiting import Waiting
 
 
 def failed(code: str, message: str = "", status: int = 400) -> ClientError:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from datasources.stacks import LARGEST
+from datasources.operating.stacks import LARGEST
 from tests.support.clients import failed
 from tests.support.templates import INFRA, Template, names
 

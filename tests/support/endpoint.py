@@ -18,15 +18,15 @@ from resolvers.context import Shop
 from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.app import build_app
-from schema.documents import Documents
+from schema.guards.throttle import Throttle
 from schema.headers import JSON
 from schema.http import GraphQLEndpoint
 from schema.limits import Limits
-from schema.live import Live
-from schema.operation import Executor
-from schema.sockets import SocketEndpoint
-from schema.throttle import Throttle
-from schema.websocket import SocketLimits
+from schema.live.sockets import SocketEndpoint
+from schema.live.subscriptions import Live
+from schema.live.websocket import SocketLimits
+from schema.operations.documents import Documents
+from schema.operations.operation import Executor
 from streams.journal import MemoryJournal
 from tests.support.items import NOW
 

@@ -31,7 +31,7 @@ from datasources.client import (
     unreachable,
 )
 from datasources.items import User
-from datasources.provision import check, provision
+from datasources.operating.provision import check, provision
 from resolvers import global_ids
 from streams.changes import Change
 from streams.consequences import Sinks, consequences

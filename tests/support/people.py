@@ -12,8 +12,8 @@ import server
 from datasources.client import Endpoint, open_client, open_s3_client
 from datasources.items import Address, OrderStatus, UserStatus
 from datasources.keys import Keys
-from datasources.provision import provision
-from datasources.recount import recount
+from datasources.operating.provision import provision
+from datasources.operating.recount import recount
 from settings import Settings
 from tests.support import exported, items
 from tests.support.asked import Recorder
@@ -42,7 +42,7 @@ async def looked_after(
     with (
         patch("composition.store.open_client", listening(open_client)),
         patch("composition.commands.archive.open_s3_client", listening(open_s3_client)),
-        patch("datasources.waiting._FIRST_PAUSE", 0.01),
+        patch("datasources.operating.waiting._FIRST_PAUSE", 0.01),
         patch("server.recount_all", _in_haste(recount)),
     ):
         with recorder.by("support"):

@@ -20,7 +20,7 @@ from resolvers.principal import Principal
 from schema.build import build_schema
 from schema.errors import told
 from schema.limits import Limits
-from schema.operation import Executor
+from schema.operations.operation import Executor
 from streams.journal import MemoryJournal
 from tests.support.asked import requests_of
 from tests.support.iam import Request

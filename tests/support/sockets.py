@@ -21,11 +21,11 @@ from resolvers.context import Shop
 from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.limits import Limits
-from schema.operation import Executor, Operation
+from schema.live.sockets import SocketEndpoint
+from schema.live.sse import EventStreams
+from schema.live.websocket import SocketLimits
+from schema.operations.operation import Executor, Operation
 from schema.running import AT_ONCE, Push
-from schema.sockets import SocketEndpoint
-from schema.sse import EventStreams
-from schema.websocket import SocketLimits
 from streams.journal import MemoryJournal
 from tests.support.items import NOW
 

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from datasources.templates import load_template
+from datasources.operating.templates import load_template
 
 INFRA = Path(__file__).parents[2] / "infra"
 REGION = "ap-northeast-1"

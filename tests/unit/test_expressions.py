@@ -219,7 +219,7 @@ def put_into_text(tree: ast.AST) -> list[str]:
 
 
 # Runs what a person types behind `cartograph partiql`, who may do at the table what they may.
-TYPED = ROOT / "datasources" / "statements.py"
+TYPED = ROOT / "datasources" / "operating" / "statements.py"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -230,7 +230,7 @@ def test_no_request_has_values_in_its_text(path: Path) -> None:
 
 
 def test_what_is_typed_is_run_for_the_command_line_alone() -> None:
-    importing = [path for path in SOURCES if "datasources.statements" in path.read_text()]
+    importing = [path for path in SOURCES if "datasources.operating.statements" in path.read_text()]
 
     assert [path.relative_to(ROOT).as_posix() for path in importing] == [
         "composition/commands/partiql.py"

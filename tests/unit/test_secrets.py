@@ -31,10 +31,10 @@ from datasources.fast.signing import Signer
 from datasources.jwks import download
 from resolvers.errors import TokenRefused
 from resolvers.tokens import TokenVerifier, identify
-from schema.buckets import Rate
-from schema.explorer import Identity
-from schema.messages import Init
-from schema.redis_buckets import RedisBuckets
+from schema.browser.explorer import Identity
+from schema.guards.buckets import Rate
+from schema.guards.redis_buckets import RedisBuckets
+from schema.live.messages import Init
 from streams.nudges import Nudges
 from streams.patience import Patience
 from streams.redis_journal import RedisJournal

@@ -1,7 +1,7 @@
 import type { HISTORY_PLUGIN } from 'graphiql';
 import { useSyncExternalStore } from 'react';
 
-/** What the service says in `extensions.explain` (schema/explain.py); times are in milliseconds. */
+/** What the service says in `extensions.explain` (schema/operations/explain.py); times are in milliseconds. */
 type Explanation = { rounds: Round[]; repeated: Repeated[]; cached: number };
 type Round = { at: number; milliseconds: number; calls: Call[] };
 type Call = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from datasources.client import Endpoint, open_client
 from datasources.items import Item, Product
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from resolvers import global_ids
 from tests.conftest import REGION
 from tests.e2e.live.peers import Peer, connected, within

@@ -15,12 +15,13 @@ from moto.server import ThreadedMotoServer
 import server
 import settings
 from composition.store import TEMPLATE
-from datasources import embedded, waiting
+from datasources import embedded
 from datasources.client import Endpoint, open_client, open_s3_client
 from datasources.errors import CartographError, ConfigurationError
 from datasources.items import User
 from datasources.keys import Keys
-from datasources.provision import check, provision
+from datasources.operating import waiting
+from datasources.operating.provision import check, provision
 from tests.conftest import CACHE, REGION
 from tests.integration.conftest import TABLE
 from tests.support import exported, items

@@ -22,7 +22,7 @@ PATIENCE = 60.0
 PROGRAM = """
 import asyncio, os, signal, socket, sys
 from composition import workers
-from schema.handed import HandedConnections
+from schema.serving.handed import HandedConnections
 
 class Teller(asyncio.Protocol):
     def connection_made(self, transport):

@@ -13,7 +13,7 @@ from datasources import embedded
 from datasources.client import Endpoint, open_client
 from datasources.embedded import embedded_store
 from datasources.errors import ConfigurationError
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from datasources.rows import stored
 
 ROOT = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from datasources.client import Endpoint, open_client
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from datasources.table import BATCH_WRITE_ROWS, Table
 from tests.support import engines
 from tests.support.shop import TestShop

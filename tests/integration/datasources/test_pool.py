@@ -10,7 +10,7 @@ from datasources.breaker import NotAsked
 from datasources.client import Endpoint, open_client
 from datasources.keys import Key
 from datasources.table import Table
-from tests.integration.datasources.test_fast_transport import server
+from tests.integration.datasources.fast.test_transport import server
 
 CONNECTIONS = 64
 

@@ -26,7 +26,7 @@ from datasources.items import (
     from_row,
 )
 from datasources.keys import EVERYTHING, GSI1, GSI2, GSI3, PK, SK, Key, Keys, SortRange
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from datasources.seed.demo import LAPTOP_ID, TARO, load_demo
 from datasources.seed.generate import generate
 from datasources.seed.load import load

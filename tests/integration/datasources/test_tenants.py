@@ -14,7 +14,7 @@ from datasources.client import Endpoint, open_client
 from datasources.errors import ConfigurationError, ServiceUnavailable
 from datasources.fast.client import FastClient
 from datasources.keys import Keys
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from datasources.table import Query, Table
 from datasources.tenants import open_tenants
 from tests.support.account import REGION, ROLE, Account

@@ -15,7 +15,7 @@ import pytest
 from datasources.client import Endpoint, StreamsClient, open_sqs_client, open_streams_client
 from datasources.errors import StoreError
 from datasources.items import Product, Review, from_row
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from streams.changes import Change
 from streams.dead_letters import DeadLetter, QueueDeadLetters
 from streams.patience import Patience

@@ -40,7 +40,7 @@ from datasources.items import (
     from_row,
 )
 from datasources.keys import PK, SK, Key
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from streams.changes import read_change
 from streams.dead_letters import QueueDeadLetters
 from streams.lambda_handler import as_record

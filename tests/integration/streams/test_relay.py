@@ -22,7 +22,7 @@ from datasources.client import Endpoint, StreamsClient, open_streams_client
 from datasources.errors import ConfigurationError, StoreError
 from datasources.items import Category, Item, Product, ProductStatus, Review, from_row
 from datasources.keys import PK, SK, Key
-from datasources.provision import provision
+from datasources.operating.provision import provision
 from datasources.seed.generate import generate
 from datasources.seed.load import load
 from datasources.table import Table

@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from composition.scraping import merged
 from composition.watch import Parts
 from datasources.metrics import StoreMetrics
-from schema.admission import Admission
-from schema.metrics import RequestMetrics
-from schema.seats import Seats
+from schema.guards.admission import Admission
+from schema.guards.seats import Seats
+from schema.operations.metrics import RequestMetrics
 from streams.metrics import StreamMetrics
 
 

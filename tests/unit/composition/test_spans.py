@@ -22,8 +22,8 @@ from resolvers.money import Currency
 from resolvers.principal import Principal
 from schema.build import build_schema
 from schema.limits import Limits
-from schema.metrics import RequestMetrics
-from schema.watching import Watcher
+from schema.operations.metrics import RequestMetrics
+from schema.operations.watching import Watcher
 from streams.journal import MemoryJournal
 from tests.support import items
 from tests.support.memory import MemoryClient

@@ -15,10 +15,10 @@ from datasources.breaker import Breaker, NotAsked, State
 from datasources.errors import ServiceUnavailable
 from datasources.retries import RetryBudget
 from datasources.table import Guard
-from schema.admission import Admission, Places
-from schema.buckets import MemoryBuckets, Rate
-from schema.seats import NoSeat, SeatLimits, Seats
-from schema.throttle import Throttle
+from schema.guards.admission import Admission, Places
+from schema.guards.buckets import MemoryBuckets, Rate
+from schema.guards.seats import NoSeat, SeatLimits, Seats
+from schema.guards.throttle import Throttle
 
 GAUGES = """breaker_state event_streams operations operations_limit operations_waiting seats_limit
     seats_taken subscription_groups tasks waiting_events websockets""".split()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import settings
-from schema.serving import ENDING
+from schema.serving.server import ENDING
 from server import parser
 from tests.support.containers import (
     PROXY,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import settings
-from schema.serving import ENDING
-from schema.websocket import SocketLimits
+from schema.live.websocket import SocketLimits
+from schema.serving.server import ENDING
 from tests.support.stacks import (
     ENVIRONMENTS,
     EVERYTHING,

@@ -33,7 +33,7 @@ from resolvers.context import Shop
 from resolvers.principal import Principal
 from schema.http import GRAPHQL, GraphQLEndpoint
 from schema.limits import Limits
-from schema.operation import Executor, Refused
+from schema.operations.operation import Executor, Refused
 from tests.support import items
 from tests.support.memory import MemoryClient
 from tests.support.shop import rows_of

@@ -11,16 +11,16 @@ import orjson
 import pytest
 
 from resolvers.principal import Principal
-from schema.buckets import MemoryBuckets, Rate
+from schema.guards.buckets import MemoryBuckets, Rate
+from schema.guards.seats import SeatLimits, Seats
+from schema.guards.throttle import PREPARING, Throttle
 from schema.headers import JSON
 from schema.http import GRAPHQL
-from schema.seats import SeatLimits, Seats
-from schema.sockets import SocketEndpoint
-from schema.sse import EventStreams
-from schema.throttle import PREPARING, Throttle
+from schema.live.sockets import SocketEndpoint
+from schema.live.sse import EventStreams
 from tests.support.endpoint import HELLO, Service, code, only_error
 from tests.support.sockets import TICKS, Closed, Peer, World, connected
-from tests.unit.schema.test_sse import asked
+from tests.unit.schema.live.test_sse import asked
 
 
 def throttle(capacity: float = 2, now: Callable[[], float] = lambda: 1_000.0) -> Throttle:

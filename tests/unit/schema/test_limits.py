@@ -9,7 +9,7 @@ import pytest
 from resolvers.global_ids import encode
 from schema.build import build_schema
 from schema.limits import Limits
-from schema.operation import Executor, Refused
+from schema.operations.operation import Executor, Refused
 
 SHOP = build_schema()
 ANY_COST = Limits(cost=2**60, depth=100, fields=2**60)

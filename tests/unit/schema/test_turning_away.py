@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from schema.connections import HttpConnection
+from schema.serving.connections import HttpConnection
 
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy"
 POST = b"POST /graphql HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nquery"

@@ -24,7 +24,7 @@ from composition.commands.choices import (
 )
 from composition.commands.deploy import carry_out, described
 from datasources.errors import CartographError, ConfigurationError
-from datasources.stacks import Stack, Template
+from datasources.operating.stacks import Stack, Template
 from tests.support.clients import client, failed
 
 TABLES = """

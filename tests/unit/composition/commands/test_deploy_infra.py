@@ -12,8 +12,8 @@ import settings
 from composition.commands import deploy as deploying
 from composition.commands.deploy import FILES, carry_out
 from datasources.errors import CartographError, ConfigurationError
-from datasources.stacks import Template
-from datasources.waiting import Waiting
+from datasources.operating.stacks import Template
+from datasources.operating.waiting import Waiting
 from tests.support.cloud import Cloud
 from tests.support.stacks import GIVEN
 from tests.support.templates import INFRA, load
@@ -41,7 +41,7 @@ CHANGES = {
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What AWS takes its time for is done when it is asked for again."""
     monkeypatch.setattr(deploying, "Waiting", lambda say, **_: Waiting(say, pause=0.0))
-    monkeypatch.setattr("datasources.waiting._FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("datasources.operating.waiting._FIRST_PAUSE", 0.0)
 
 
 async def deploy(cloud: Cloud, *stacks: str, **parameters: str) -> None:

@@ -1,0 +1,1 @@
+"""Pages for browsers: the explorer, and the outbox of development."""

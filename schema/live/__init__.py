@@ -1,0 +1,1 @@
+"""Events on their way to clients: over websockets and over server-sent events."""

@@ -1,0 +1,1 @@
+"""A document on its way: found, parsed, validated, run, and told of."""

@@ -1,0 +1,1 @@
+"""The server that the application runs on, and its connections."""
