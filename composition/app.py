@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
