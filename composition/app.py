@@ -250,9 +250,7 @@ def open_throttle(settings: Settings, redis: Redis | None) -> Throttle | None:
     )
 
 
-# Of names for requests, which nobody gains by guessing: the system's would cost a call of it each.
-_random = random.Random()  # noqa: S311
-
-
 def new_request_id() -> str:
-    return f"{_random.getrandbits(128):032x}"
+    # Nobody gains by guessing one, and the system's randomness would cost a call of it for each.
+    # This one begins anew in a process that is forked.
+    return f"{random.getrandbits(128):032x}"
