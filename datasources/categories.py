@@ -25,6 +25,7 @@ def by_name(keys: Keys, field: str) -> Listing:
     """By name, case-folded."""
     return Listing(
         binding=(keys.tenant, field),
+        kind=Category,
         partitions=(keys.categories(),),
         index=GSI1,
         descending=False,

@@ -79,6 +79,11 @@ class DaxClient:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
+    def typed(self, name: str, _form: object) -> Callable[..., Awaitable[Mapping[str, Any]]]:
+        """The method as it is: what DAX gives comes as values, not as JSON."""
+        method: Callable[..., Awaitable[Mapping[str, Any]]] = getattr(self, name)
+        return method
+
     async def batch_get_item(self, **parameters: Any) -> Mapping[str, Any]:
         if any(each.get("ConsistentRead") for each in parameters["RequestItems"].values()):
             return await self._client.batch_get_item(**parameters)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from datasources import orders, users
+from datasources.entries import whole
 from datasources.errors import TransactionCancelled
 from datasources.items import Item, Order, User, UserStatus, from_row
 from datasources.keys import Keys
@@ -68,5 +69,5 @@ async def _forget(table: Table, keys: Keys, order: Order, now: datetime) -> bool
 async def _all(table: Table, listing: Listing) -> AsyncIterator[Item]:
     batches = listing.batches(table, backward=False, start=None, limit=_ROWS_A_CALL)
     async for batch in batches:
-        for row in batch.rows:
-            yield from_row(row)
+        for entry in whole(batch.places):
+            yield entry.item

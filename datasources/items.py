@@ -7,7 +7,7 @@ in the store's one currency, times are UTC with milliseconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
@@ -238,25 +238,6 @@ def from_row(row: Row) -> Item:
     if kind is None:
         raise StoreError(f"A row holds no item of the shop: entity {row.get('entity')!r}.")
     return kind.of(row)
-
-
-def from_rows(rows: Iterable[Row]) -> list[Item]:
-    """As `from_row`, of rows that are mostly of one kind: each is taken for one of the kind of
-    the row before, and asked for its kind only where it is none."""
-    items: list[Item] = []
-    kind: type[Item] | None = None
-    for row in rows:
-        item = None
-        if kind and isinstance(row, StoredRow):
-            try:
-                item = row.read(kind)
-            except msgspec.ValidationError:
-                item = None
-        if item is None or row["entity"] != type(item).__name__:
-            item = from_row(row)
-        kind = type(item)
-        items.append(item)
-    return items
 
 
 def _plain(value: Any) -> Any:

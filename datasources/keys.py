@@ -25,6 +25,15 @@ TTL = "ttl"  # epoch seconds, after which the store may remove the row
 # Marks a row of a bulk load: what counts it does so already, nothing follows from its insert.
 LOADED = "loaded"
 
+# What a row is by the name in its partition key and its sort key, or by the name in its sort key.
+_WHOLES = {
+    ("USER", "PROFILE"): "User",
+    ("EMAIL", "UNIQUE"): "Unique",
+    ("USERNAME", "UNIQUE"): "Unique",
+    ("CATEGORY", "METADATA"): "Category",
+    ("PRODUCT", "METADATA"): "Product",
+}
+_PARTS = {"ORDER": "Order", "REVIEW": "Review", "REVIEWED": "Reviewed", "PURCHASED": "Purchased"}
 # Above every character that a key holds: DynamoDB compares UTF-8 bytes.
 _LAST = "\U0010ffff"
 # "PRICE#" and the minor units: wide enough for 12 digits before the point and 4 after it.
@@ -142,6 +151,14 @@ def _edge(bound: datetime) -> str:
 def tenant_of(pk: str) -> str:
     """The tenant whose partition this is."""
     return pk.partition("#")[0]
+
+
+def entity_of(key: Key) -> str | None:
+    """The kind of the row that a key should have, where its key alone tells."""
+    name, part, _ = key.sk.partition("#")
+    if part:
+        return _PARTS.get(name)
+    return _WHOLES.get((key.pk.partition("#")[2].partition("#")[0], name))
 
 
 # Rows of the system table, which are no tenant's.

@@ -9,17 +9,23 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil, isqrt
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from datasources.items import Item, Row, from_rows
-from datasources.keys import EVERYTHING, GSI3, PK, SK, Key, SortRange, sort_attribute
-from datasources.table import Query, Table, gather
+from datasources.entries import Entry, Place, places, whole
+from datasources.items import Item
+from datasources.keys import EVERYTHING, GSI3, Key, SortRange, sort_attribute
+from datasources.queries import Query, QueryPage
+from datasources.table import Table, gather
 
 log = logging.getLogger(__name__)
 
 _MOST_ROWS_A_CALL = 250
 
+# One call, of so many rows at most from where another has ended.
+Ask = Callable[..., Awaitable[QueryPage[Place]]]
 Hydrate = Callable[[Sequence[Key]], Awaitable[Sequence[Item | None]]]
 
 
@@ -31,19 +37,12 @@ class Bound(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows in order, how many were read for them, and the sort key up to which all is read."""
+    """Places in order, those of rows that were read whole as entries; how many rows were read for
+    them, and the sort key up to which all is read."""
 
-    rows: Sequence[Row]
+    places: Sequence[Place]
     read: int
     reached: str | None
-
-
-class Entry(NamedTuple):
-    """An item of a list, where it stands in it, and the primary key of its row."""
-
-    position: str
-    key: Key
-    item: Item
 
 
 class Page(NamedTuple):
@@ -62,10 +61,12 @@ class Page(NamedTuple):
 class Listing:
     """A list over partitions of one index (None: the table), hashable: equal lists read alike.
 
-    `binding` says what list this is, for cursors: tenant, field, parent, filters, order.
+    `binding` says what list this is, for cursors: tenant, field, parent, filters, order. `kind`
+    is what its rows are.
     """
 
     binding: tuple[str, ...]
+    kind: type[Item]
     partitions: tuple[str, ...]
     index: str | None = None
     range: SortRange = EVERYTHING
@@ -94,9 +95,19 @@ class Listing:
             Query(pk, part, self.index, descending, self.equals, self.keys_only)
             for pk in partitions
         ]
+        ask = partial(self._ask, table)
         if len(queries) == 1:
-            return follow(table, queries[0], limit)
-        return merge(table, queries, limit)
+            return follow(ask, queries[0], limit)
+        return merge(ask, queries, limit)
+
+    async def _ask(
+        self, table: Table, query: Query, *, limit: int, start: Mapping[str, Any] | None
+    ) -> QueryPage[Place]:
+        """One call, of rows as far as they are read of this index."""
+        if query.keys_only or query.index == GSI3:
+            page = await table.query(query, limit=limit, start=start)
+            return QueryPage(places(page.rows, sort_attribute(query.index)), page.read, page.start)
+        return await table.places(query, self.kind, limit=limit, start=start)
 
     def holds(self, item: Item, position: str) -> bool:
         """Whether an item still stands where a keys-only index, which lags, said it does."""
@@ -105,41 +116,43 @@ class Listing:
 
 @dataclass(slots=True)
 class _Stream:
-    """One partition of a merge: rows read and not yet given, and how far it has been read."""
+    """One partition of a merge: what was read and not yet given, and how far it has been read."""
 
     query: Query
     sort_key: str
     start: dict[str, object] | None = None
-    rows: list[Row] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
     reached: str | None = None
     ended: bool = False
 
-    async def read(self, table: Table, limit: int) -> int:
-        page = await table.query(self.query, limit=limit, start=self.start)
-        self.rows.extend(page.rows)
+    async def read(self, ask: Ask, limit: int) -> int:
+        page = await ask(self.query, limit=limit, start=self.start)
+        self.places.extend(page.rows)
         self.start = dict(page.start) if page.start else None
         self.ended = page.start is None
         self.reached = page.start[self.sort_key]["S"] if page.start else None
         return page.read
 
-    def take(self, frontier: str | None) -> list[Row]:
-        """The rows up to the frontier; None: all."""
+    def take(self, frontier: str | None) -> list[Place]:
+        """What stands up to the frontier; None: all."""
         if frontier is None:
-            taken, self.rows = self.rows, []
+            taken, self.places = self.places, []
             return taken
         descending = self.query.descending
-        keys = [row[self.sort_key] for row in self.rows]
-        count = sum(key >= frontier if descending else key <= frontier for key in keys)
-        taken, self.rows = self.rows[:count], self.rows[count:]
+        count = sum(
+            each.position >= frontier if descending else each.position <= frontier
+            for each in self.places
+        )
+        taken, self.places = self.places[:count], self.places[count:]
         return taken
 
 
-async def follow(table: Table, query: Query, limit: int) -> AsyncIterator[Batch]:
-    """The rows of one partition, read lazily, as `merge` reads several."""
+async def follow(ask: Ask, query: Query, limit: int) -> AsyncIterator[Batch]:
+    """One partition, read lazily, as `merge` reads several."""
     sort_key = sort_attribute(query.index)
     start: Mapping[str, Any] | None = None
     while True:
-        page = await table.query(query, limit=limit, start=start)
+        page = await ask(query, limit=limit, start=start)
         start = page.start
         yield Batch(page.rows, page.read, start[sort_key]["S"] if start else None)
         if start is None:
@@ -148,8 +161,8 @@ async def follow(table: Table, query: Query, limit: int) -> AsyncIterator[Batch]
             limit = min(_MOST_ROWS_A_CALL, limit * 2)
 
 
-async def merge(table: Table, queries: Sequence[Query], limit: int) -> AsyncIterator[Batch]:
-    """The rows of several partitions in one order, read lazily and side by side.
+async def merge(ask: Ask, queries: Sequence[Query], limit: int) -> AsyncIterator[Batch]:
+    """Several partitions in one order, read lazily and side by side.
 
     `limit` is how many rows are wanted: each partition is asked for its share and a little
     more, and again only when it has run dry.
@@ -158,13 +171,13 @@ async def merge(table: Table, queries: Sequence[Query], limit: int) -> AsyncIter
     sort_key = sort_attribute(queries[0].index)
     streams = [_Stream(query, sort_key) for query in queries]
     share = _share(limit, len(streams))
-    while dry := [s for s in streams if not s.ended and not s.rows]:
-        read = sum(await gather(*(stream.read(table, share) for stream in dry)))
+    while dry := [s for s in streams if not s.ended and not s.places]:
+        read = sum(await gather(*(stream.read(ask, share) for stream in dry)))
         reached = [s.reached for s in streams if s.reached is not None]
         frontier = (max(reached) if descending else min(reached)) if reached else None
-        rows = [row for stream in streams for row in stream.take(frontier)]
-        rows.sort(key=lambda row: str(row[sort_key]), reverse=descending)
-        yield Batch(rows, read, frontier)
+        taken = [place for stream in streams for place in stream.take(frontier)]
+        taken.sort(key=attrgetter("position"), reverse=descending)
+        yield Batch(taken, read, frontier)
         if queries[0].equals:
             share = min(_MOST_ROWS_A_CALL, share * 2)
 
@@ -186,33 +199,37 @@ async def read_page(
     """
     if size == 0 and listing.index != GSI3:
         listing = replace(listing, keys_only=True)
-    sort_key = sort_attribute(listing.index)
     skipped = start.position if start and not start.inclusive else None
     limit = min(_MOST_ROWS_A_CALL, size + 1 + (skipped is not None))
     entries: list[Entry] = []
     read = 0
     async for batch in listing.batches(table, backward=backward, start=start, limit=limit):
         read += batch.read
-        rows = batch.rows
+        found = batch.places
         if skipped is not None:
-            rows = [row for row in rows if row[sort_key] != skipped]
-        if listing.keys_only and rows:
+            found = [place for place in found if place.position != skipped]
+        if listing.keys_only and found:
             return Page([], True, None)
         if listing.index == GSI3:
-            items = await hydrate([Key(row[PK], row[SK]) for row in rows])
+            entries += await _hydrated(listing, hydrate, found)
         else:
-            items = from_rows(rows)
-        entries += [
-            Entry(position, Key(row[PK], row[SK]), item)
-            for row, item in zip(rows, items, strict=True)
-            if item is not None and listing.holds(item, position := row[sort_key])
-        ]
+            entries += whole(found)
         if len(entries) > size:
             return Page(entries[:size], True, entries[size - 1].position if size else None)
         if read >= budget and batch.reached is not None:
             log.warning("read budget hit: list=%s rows=%d", listing.binding[1], read)
             return Page(entries, True, batch.reached)
     return Page(entries, False, entries[-1].position if entries else None)
+
+
+async def _hydrated(listing: Listing, hydrate: Hydrate, found: Sequence[Place]) -> list[Entry]:
+    """Places with the items that still stand there."""
+    items = await hydrate([place.key for place in found])
+    return [
+        Entry(place.position, place.pk, place.sk, item)
+        for place, item in zip(found, items, strict=True)
+        if item is not None and listing.holds(item, place.position)
+    ]
 
 
 def _from(whole: SortRange, start: Bound | None, descending: bool) -> SortRange:

@@ -23,7 +23,8 @@ from datasources.keys import (
     timestamp,
 )
 from datasources.listing import Batch, Bound, Listing
-from datasources.table import Query, Table, gather
+from datasources.queries import Query
+from datasources.table import Table, gather
 from datasources.writes import ABSENT, Put, Update, same_version
 
 # From here an order goes nowhere that its address would be needed.
@@ -88,6 +89,7 @@ def of_user(keys: Keys, field: str, user_id: str, status: OrderStatus | None) ->
     pk, whole = keys.orders_of(user_id)
     return Listing(
         binding=(keys.tenant, field, user_id, status or ""),
+        kind=Order,
         partitions=(pk,),
         range=whole,
         equals=("status", status) if status else None,
@@ -110,9 +112,11 @@ def placed(
     whole = time_range(start, end)
     binding = (keys.tenant, field, whole.low or "", whole.high or "", status or "")
     if status:
-        return Listing(binding=binding, partitions=keys.orders(status), index=GSI2, range=whole)
+        partitions = keys.orders(status)
+        return Listing(binding=binding, kind=Order, partitions=partitions, index=GSI2, range=whole)
     return MonthlyListing(
         binding=binding,
+        kind=Order,
         partitions=(),
         index=GSI3,
         range=whole,
@@ -150,7 +154,7 @@ class MonthlyListing(Listing):
             async for batch in self.merge(
                 table, partitions, backward=backward, start=start, limit=limit
             ):
-                empty = empty and not batch.rows
+                empty = empty and not batch.places
                 yield batch
             if empty:
                 current = await self._next_busy(table, current, descending=descending)

@@ -32,6 +32,7 @@ def with_status(keys: Keys, field: str, status: ProductStatus, *, descending: bo
     """Every product of the shop with one status, by date, merged over the write shards."""
     return Listing(
         binding=(keys.tenant, field, status, _direction(descending)),
+        kind=Product,
         partitions=keys.products(status),
         index=GSI2,
         descending=descending,
@@ -44,6 +45,7 @@ def of_category(
     """One category's products by date."""
     return Listing(
         binding=(keys.tenant, field, slug, status, _direction(descending)),
+        kind=Product,
         partitions=(keys.category_products(slug, status),),
         index=GSI1,
         descending=descending,
@@ -63,6 +65,7 @@ def of_category_by_price(
     bounds = tuple("" if bound is None else str(bound) for bound in price)
     return PriceListing(
         binding=(keys.tenant, field, slug, status, "PRICE", *bounds, _direction(descending)),
+        kind=Product,
         partitions=(keys.category_products(slug, status),),
         index=GSI3,
         range=price_range(*price),

@@ -31,13 +31,15 @@ def reviewed_row(keys: Keys, review: Review) -> dict[str, Any]:
 def of_product(keys: Keys, field: str, product_id: str) -> Listing:
     """A product's reviews, newest first."""
     pk, whole = keys.reviews_of(product_id)
-    return Listing(binding=(keys.tenant, field, product_id), partitions=(pk,), range=whole)
+    binding = (keys.tenant, field, product_id)
+    return Listing(binding=binding, kind=Review, partitions=(pk,), range=whole)
 
 
 def by_user(keys: Keys, field: str, user_id: str) -> Listing:
     """A user's reviews, newest first."""
     pk, whole = keys.reviews_by(user_id)
-    return Listing(binding=(keys.tenant, field, user_id), partitions=(pk,), index=GSI2, range=whole)
+    binding = (keys.tenant, field, user_id)
+    return Listing(binding=binding, kind=Review, partitions=(pk,), index=GSI2, range=whole)
 
 
 def create(keys: Keys, review: Review) -> list[Action]:

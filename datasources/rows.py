@@ -8,10 +8,10 @@ of an answer and an item: no dict of dicts, which would cost several times the i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Meta, Raw, Struct, defstruct
@@ -19,6 +19,7 @@ from msgspec import NODEFAULT, Meta, Raw, Struct, defstruct
 from datasources.attributes import decode_row
 
 S = TypeVar("S", bound=Struct)
+E = TypeVar("E")
 
 
 class _Text(Struct, frozen=True, gc=False):
@@ -58,7 +59,7 @@ class StoredRow(Mapping[str, Any]):
         if name in _HEAD:
             head = self._head
             if head is None:
-                head = self._head = _decode_head(self._json)
+                head = self._head = _head_of(self._json)
             if (value := getattr(head, name)) is not None:
                 return value.S
         return self._values[name]
@@ -72,6 +73,14 @@ class StoredRow(Mapping[str, Any]):
     @cached_property
     def _values(self) -> dict[str, Any]:
         return decode_row(msgspec.json.decode(self._json))
+
+
+def _head_of(json: Raw) -> _Head:
+    """Empty where anything in it is no text, so that it is read as all other attributes are."""
+    try:
+        return _decode_head(json)
+    except msgspec.ValidationError:
+        return _Head()
 
 
 def stored(row: Raw | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -92,6 +101,34 @@ def _reader(kind: type[S]) -> tuple[Callable[[Raw], Any], Callable[[Any], S]]:
 @cache
 def _form(kind: type[S], base: type[Struct] = Struct) -> tuple[type[Any], Callable[[Any], S]]:
     """The form of a struct, with what its base has, and what makes the struct of it."""
+    fields, expression, names = _described(kind)
+    form = _defined(kind, fields, base)
+    return form, eval(f"lambda form: {expression}", names)  # noqa: S307 of fields' names
+
+
+def page_form(
+    kind: type[Struct], keys: Sequence[str], made: Callable[..., E]
+) -> tuple[type[Struct], Callable[[Sequence[Any]], list[E]]]:
+    """The form of rows of one kind, which has their `keys` as well, and what makes a list of it:
+    `made` of the keys and the struct of each."""
+    fields, expression, names = _described(kind)
+    entity = defstruct("Entity", [("S", Literal[kind.__name__])], gc=False)
+    head: list[Any] = [("entity", entity), *((name, _Text) for name in dict.fromkeys(keys))]
+    form = _defined(kind, fields, defstruct("Head", head, gc=False))
+    given = "".join(f"form.{name}.S, " for name in keys)
+    make = f"lambda forms: [made({given}{expression}) for form in forms]"
+    return form, eval(make, {**names, "made": made})  # noqa: S307 of fields' names
+
+
+def _defined(kind: type[Struct], fields: list[Any], base: type[Struct]) -> type[Struct]:
+    return defstruct(
+        f"{kind.__name__}Form", fields, bases=(base,), rename="camel", kw_only=True, gc=False
+    )
+
+
+def _described(kind: type[Struct]) -> tuple[list[Any], str, dict[str, Any]]:
+    """The fields of a struct's form, the expression that makes the struct of a `form`, and what
+    that needs by its name."""
     fields: list[Any] = []
     arguments: list[str] = []
     names: dict[str, Any] = {"kind": kind}
@@ -110,11 +147,7 @@ def _form(kind: type[S], base: type[Struct] = Struct) -> tuple[type[Any], Callab
             names[f"no_{field.name}"] = field.default
             value = f"no_{field.name} if {place} is None else ({value})"
         arguments.append(f"{field.name}={value}")
-    form = defstruct(
-        f"{kind.__name__}Form", fields, bases=(base,), rename="camel", kw_only=True, gc=False
-    )
-    make = eval(f"lambda form: kind({', '.join(arguments)})", names)  # noqa: S307 of fields' names
-    return form, make
+    return fields, f"kind({', '.join(arguments)})", names
 
 
 def _value(kind: Any, names: dict[str, Any]) -> tuple[str, Any, str]:

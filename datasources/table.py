@@ -12,13 +12,14 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from datasources.attributes import decode_row, encode, encode_row, is_larger
+from datasources.attributes import decode_row, encode_row, is_larger
 from datasources.breaker import Breaker, NotAsked
 from datasources.calls import Observer, call_of, units_of
 from datasources.client import CLIENT_ERRORS, as_store_error
 from datasources.deadline import Deadline
+from datasources.entries import Place, by_key, reading
 from datasources.errors import (
     ConditionFailed,
     Conflict,
@@ -27,14 +28,18 @@ from datasources.errors import (
     StoreError,
     Throttled,
 )
-from datasources.items import Row
-from datasources.keys import EVERYTHING, PK, SK, Key, SortRange, partition_attribute, sort_attribute
+from datasources.fast.client import typed
+from datasources.items import Item, Row
+from datasources.keys import PK, SK, Key, sort_attribute
+from datasources.queries import Query, QueryPage, page_of, parameters_of
 from datasources.retries import RetryBudget
 from datasources.rows import stored
 from datasources.writes import Action, Put, encode_action
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
+
+R = TypeVar("R")
 
 BATCH_GET_KEYS = 100
 BATCH_WRITE_ROWS = 25
@@ -43,16 +48,6 @@ ATTEMPTS = 3
 _FIRST_PAUSE = 0.025  # seconds; doubles with each attempt
 _LONGEST_PAUSE = 1.0
 _DOUBLINGS = 6  # by then the longest is reached
-
-_PARTITION = "#pk = :pk"
-_CONDITIONS = {
-    (False, False): _PARTITION,
-    (True, False): _PARTITION + " AND #sk >= :low",
-    (False, True): _PARTITION + " AND #sk <= :high",
-    (True, True): _PARTITION + " AND #sk BETWEEN :low AND :high",
-}
-_FILTER = "#filter = :filter"
-_SORT_KEY = "#sk"
 
 
 @dataclass
@@ -68,30 +63,6 @@ class Meter:
 
     def wrote(self, answer: Mapping[str, Any]) -> None:
         self.write_units += units_of(answer)
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One partition of the table (`index` None) or of an index, a range of it, in one direction.
-
-    `equals` is a filter on one attribute: read, paid for and left out of the answer. With
-    `keys_only` rows come with their sort key alone, for who asks only whether there are any.
-    """
-
-    pk: str
-    range: SortRange = EVERYTHING
-    index: str | None = None
-    descending: bool = False
-    equals: tuple[str, str] | None = None
-    keys_only: bool = False
-
-
-class QueryPage(NamedTuple):
-    """Rows in order, how many were read for them, and where to go on; None: nothing is left."""
-
-    rows: Sequence[Row]
-    read: int
-    start: Mapping[str, Any] | None
 
 
 class Guard(NamedTuple):
@@ -124,11 +95,13 @@ class Table:
 
     async def batch_get(self, keys: Iterable[Key], *, consistent: bool = False) -> dict[Key, Row]:
         """The rows that exist, by key: calls of 100 keys side by side, none asked for twice."""
-        wanted = list(dict.fromkeys(keys))
-        chunks = [wanted[i : i + BATCH_GET_KEYS] for i in range(0, len(wanted), BATCH_GET_KEYS)]
-        consistent = consistent or self.consistent
-        found = await gather(*(self._get_chunk(chunk, consistent) for chunk in chunks))
-        return {key: row for rows in found for key, row in rows.items()}
+        return await self._batches(keys, consistent, self.client.batch_get_item, by_key)
+
+    async def batch_items(self, keys: Iterable[Key], kind: type[Item]) -> dict[Key, Item | Row]:
+        """As `batch_get`, of rows that should be of one kind: as items, where all of a call are."""
+        how = reading(kind, SK)
+        method = typed(self.client, "batch_get_item", how.form)
+        return await self._batches(keys, False, method, how.by_key)
 
     async def query(
         self,
@@ -137,24 +110,24 @@ class Table:
         limit: int,
         start: Mapping[str, Any] | None = None,
         consistent: bool = False,
-    ) -> QueryPage:
+    ) -> QueryPage[Row]:
         """One call: at most `limit` rows read, fewer where 1 MB is reached before."""
-        answer = await self._call(
-            "Query",
-            self.client.query,
-            **_query_parameters(query),
-            TableName=self.name,
-            Limit=limit,
-            ConsistentRead=consistent or (self.consistent and query.index is None),
-            ReturnConsumedCapacity="TOTAL",
-            **({"ExclusiveStartKey": start} if start else {}),
-        )
-        self.meter.read(answer)
-        return QueryPage(
-            [stored(row) for row in answer["Items"]],
-            answer["ScannedCount"],
-            answer.get("LastEvaluatedKey"),
-        )
+        answer = await self._query(self.client.query, query, limit, start, consistent)
+        return page_of(answer, [stored(row) for row in answer["Items"]])
+
+    async def places(
+        self,
+        query: Query,
+        kind: type[Item],
+        *,
+        limit: int,
+        start: Mapping[str, Any] | None = None,
+    ) -> QueryPage[Place]:
+        """As `query`, of rows that should be of one kind."""
+        how = reading(kind, sort_attribute(query.index))
+        method = typed(self.client, "query", how.form)
+        answer = await self._query(method, query, limit, start, False)
+        return page_of(answer, how.places(answer["Items"]))
 
     async def batch_write(self, rows: Sequence[Row]) -> None:
         """Puts at most 25 rows, none twice; what the store leaves over is tried again."""
@@ -209,21 +182,59 @@ class Table:
         )
         self.meter.wrote(answer)
 
-    async def _get_chunk(self, keys: Sequence[Key], consistent: bool) -> dict[Key, Row]:
+    async def _query(
+        self,
+        method: Callable[..., Any],
+        query: Query,
+        limit: int,
+        start: Mapping[str, Any] | None,
+        consistent: bool,
+    ) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = await self._call(
+            "Query",
+            method,
+            **parameters_of(query),
+            TableName=self.name,
+            Limit=limit,
+            ConsistentRead=consistent or (self.consistent and query.index is None),
+            ReturnConsumedCapacity="TOTAL",
+            **({"ExclusiveStartKey": start} if start else {}),
+        )
+        self.meter.read(answer)
+        return answer
+
+    async def _batches(
+        self,
+        keys: Iterable[Key],
+        consistent: bool,
+        method: Callable[..., Any],
+        read: Callable[[Sequence[Any]], dict[Key, R]],
+    ) -> dict[Key, R]:
+        wanted = list(dict.fromkeys(keys))
+        chunks = [wanted[i : i + BATCH_GET_KEYS] for i in range(0, len(wanted), BATCH_GET_KEYS)]
+        consistent = consistent or self.consistent
+        found = await gather(*(self._get_chunk(each, consistent, method, read) for each in chunks))
+        return {key: row for rows in found for key, row in rows.items()}
+
+    async def _get_chunk(
+        self,
+        keys: Sequence[Key],
+        consistent: bool,
+        method: Callable[..., Any],
+        read: Callable[[Sequence[Any]], dict[Key, R]],
+    ) -> dict[Key, R]:
         pending = [encode_row({PK: key.pk, SK: key.sk}) for key in keys]
-        rows: dict[Key, Row] = {}
+        rows: dict[Key, R] = {}
         attempt = 0
         while pending:
             answer = await self._call(
                 "BatchGetItem",
-                self.client.batch_get_item,
+                method,
                 RequestItems={self.name: {"Keys": pending, "ConsistentRead": consistent}},
                 ReturnConsumedCapacity="TOTAL",
             )
             self.meter.read(answer)
-            for raw in answer["Responses"].get(self.name, ()):
-                row = stored(raw)
-                rows[Key(row[PK], row[SK])] = row
+            rows |= read(answer["Responses"].get(self.name, ()))
             left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if left:
                 attempt += 1
@@ -316,29 +327,3 @@ async def gather(*awaitables: Any) -> list[Any]:
 def _row_of(refusal: BaseException | None) -> Row:
     """The row that a refused write gives with its refusal, if it does."""
     return decode_row(getattr(refusal, "response", {}).get("Item", {}))
-
-
-def _query_parameters(query: Query) -> dict[str, Any]:
-    low, high = query.range.low, query.range.high
-    names = {"#pk": partition_attribute(query.index)}
-    values = {":pk": encode(query.pk)}
-    if low is not None or high is not None or query.keys_only:
-        names["#sk"] = sort_attribute(query.index)
-    if low is not None:
-        values[":low"] = encode(low)
-    if high is not None:
-        values[":high"] = encode(high)
-    parameters: dict[str, Any] = {
-        "KeyConditionExpression": _CONDITIONS[low is not None, high is not None],
-        "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": values,
-        "ScanIndexForward": not query.descending,
-    }
-    if query.keys_only:
-        parameters["ProjectionExpression"] = _SORT_KEY
-    if query.index:
-        parameters["IndexName"] = query.index
-    if query.equals:
-        names["#filter"], values[":filter"] = query.equals[0], encode(query.equals[1])
-        parameters["FilterExpression"] = _FILTER
-    return parameters

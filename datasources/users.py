@@ -29,7 +29,8 @@ def unique_row(key: Key, user_id: str) -> dict[str, Any]:
 
 def with_status(keys: Keys, field: str, status: UserStatus) -> Listing:
     """Newest first, merged over the write shards."""
-    return Listing(binding=(keys.tenant, field, status), partitions=keys.users(status), index=GSI2)
+    binding = (keys.tenant, field, status)
+    return Listing(binding=binding, kind=User, partitions=keys.users(status), index=GSI2)
 
 
 def create(keys: Keys, user: User) -> list[Action]:

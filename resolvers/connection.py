@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from datasources.entries import Entry
 from datasources.errors import BadUserInput, InvalidCursor
 from datasources.items import Item
-from datasources.listing import Bound, Entry, Listing, Page
+from datasources.listing import Bound, Listing, Page
 from resolvers.context import Context
 from resolvers.loaders import PageRequest
 

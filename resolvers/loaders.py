@@ -6,7 +6,7 @@ They live for one operation, never longer: what they hold is as old as the opera
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, Self, TypeVar, cast
 
@@ -26,7 +26,7 @@ from datasources.items import (
     User,
     from_row,
 )
-from datasources.keys import GSI3, Key, Keys
+from datasources.keys import GSI3, Key, Keys, entity_of
 from datasources.listing import Bound, Listing, Page, read_page
 from datasources.table import Table
 
@@ -59,11 +59,14 @@ class SharingLoader(DataLoader[K, V]):
     def __init__(self) -> None:
         super().__init__()
         self._primed: dict[K, V] = {}
+        self._brought: list[Iterable[tuple[K, V]]] = []
 
     def load(self, key: K) -> asyncio.Future[V]:
         found: asyncio.Future[V] | None = self._cache.get(key)
         if found is None:
             found = self._cache[key] = SharedFuture(loop=self.loop)
+            if self._brought:
+                self._take_in()
             if key in self._primed:
                 found.set_result(self._primed[key])
             else:
@@ -82,12 +85,24 @@ class SharingLoader(DataLoader[K, V]):
             self._primed.setdefault(key, value)
         return self
 
+    def prime_all(self, pairs: Iterable[tuple[K, V]]) -> None:
+        """As `prime`, of keys and values that are not even looked at before somebody loads."""
+        self._brought.append(pairs)
+
+    def _take_in(self) -> None:
+        brought, self._brought = self._brought, []
+        for pairs in brought:
+            for key, value in pairs:
+                self._primed.setdefault(key, value)
+
     def clear(self, key: K) -> Self:
+        self._take_in()
         self._primed.pop(key, None)
         super().clear(key)
         return self
 
     def clear_all(self) -> Self:
+        self._brought.clear()
         self._primed.clear()
         super().clear_all()
         return self
@@ -118,7 +133,7 @@ class ItemLoader(SharingLoader[Key, "Item | None"]):
         if observer := self._table.observer:
             observer.batched("items", len(keys))
         try:
-            rows = await self._table.batch_get(keys)
+            rows = await self._rows(keys)
         except StoreError as error:
             # Kept, as what was found is: who asks again within the operation, as the executor
             # does that tells what a plan came upon, hears the same and asks no store in need.
@@ -126,10 +141,19 @@ class ItemLoader(SharingLoader[Key, "Item | None"]):
         # The loader hands an error in the list to whoever asked for that row alone.
         return [cast("Item | None", _parsed(rows.get(key))) for key in keys]
 
+    async def _rows(self, keys: list[Key]) -> Mapping[Key, Item | Row]:
+        entities = {entity_of(key) for key in keys}
+        kind = Item.entities.get(entities.pop() or "")
+        if kind is None or entities:
+            return await self._table.batch_get(keys)
+        return await self._table.batch_items(keys, kind)
 
-def _parsed(row: Row | None) -> Item | StoreError | None:
+
+def _parsed(row: Item | Row | None) -> Item | StoreError | None:
+    if row is None or isinstance(row, Item):
+        return row
     try:
-        return None if row is None else from_row(row)
+        return from_row(row)
     except StoreError as error:
         return error
 
@@ -172,8 +196,7 @@ class PageLoader(SharingLoader[PageRequest, Page]):
         # Rows of an index may lag behind what an operation that writes must see.
         whole = request.listing.index != GSI3
         if whole and not (self._table.consistent and request.listing.index):
-            for entry in page.entries:
-                self._items.prime(entry.key, entry.item)
+            self._items.prime_all((entry.key, entry.item) for entry in page.entries)
         return page
 
     async def _hydrate(self, keys: Sequence[Key]) -> Sequence[Item | None]:

@@ -20,7 +20,8 @@ from typing import Any
 from datasources.errors import CartographError, ConditionFailed, StoreError
 from datasources.items import Row
 from datasources.keys import PK, SK, TTL, lease, leases
-from datasources.table import Query, Table
+from datasources.queries import Query
+from datasources.table import Table
 from datasources.writes import Condition, Put
 from streams.patience import Sleep
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct
+
 from datasources.fast.codec import PROTOCOL, decode, encode
 from datasources.fast.connections import Answer, address
 from datasources.fast.signing import Signer
@@ -41,11 +43,20 @@ _METHODS = {
 
 Method = Callable[..., Awaitable[dict[str, Any]]]
 
+_FORM = "cartograph_form"  # of rows, in the context of a request
+
 
 class RefreshingCredentials(Protocol):
     """What is used of aiobotocore's credentials, which renew themselves."""
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials: ...
+
+
+def typed(client: Any, name: str, form: type[Struct]) -> Method:
+    """A method of a client of DynamoDB which, where the client can, gives rows in a form."""
+    of_form = getattr(client, "typed", None)
+    method: Method = of_form(name, form) if of_form else getattr(client, name)
+    return method
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class FastClient:
         self._credentials = credentials
         self._prepared: dict[str, _Prepared] = {}
         self._signers: dict[str, Signer] = {}
+        self._typed: dict[tuple[str, type[Struct]], Method] = {}
         self._service: str = client.meta.service_model.service_id.hyphenize()
         for operation, name in _METHODS[self._service].items():
             setattr(self, name, partial(self._call, operation, getattr(client, name)))
@@ -83,7 +95,22 @@ class FastClient:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    async def _call(self, operation: str, method: Method, /, **parameters: Any) -> dict[str, Any]:
+    def typed(self, name: str, form: type[Struct]) -> Method:
+        """The method whose rows come as structs of a form, where all of an answer are of it."""
+        method = self._typed.get((name, form))
+        if method is None:
+            plain: partial[Any] = getattr(self, name)
+            method = self._typed[name, form] = partial(plain.func, *plain.args, form)
+        return method
+
+    async def _call(
+        self,
+        operation: str,
+        method: Method,
+        form: type[Struct] | None = None,
+        /,
+        **parameters: Any,
+    ) -> dict[str, Any]:
         prepared = self._prepared.get(operation)
         if prepared is None or not all(name in parameters for name in prepared.tokens):
             return await method(**parameters)
@@ -97,7 +124,7 @@ class FastClient:
                 model=prepared.model,
                 params=request,
                 request_signer=prepared.signer,
-                context={**prepared.context},
+                context={**prepared.context, _FORM: form},
             )
         )[1]
         if http.status_code >= 300:
@@ -122,7 +149,7 @@ class FastClient:
         signer = self._signer(context)
         headers = signer.sign(params["headers"], where.authority, body, credentials)
         answer = await self._transport.post(where, headers, body)
-        return answer, decode(answer, model)
+        return answer, decode(answer, model, context.get(_FORM))
 
     def _remember(
         self,

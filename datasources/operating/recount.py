@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from datasources import categories, products
@@ -18,7 +18,8 @@ from datasources.errors import TransactionCancelled
 from datasources.items import Product, ProductStatus, Review, Row
 from datasources.keys import GSI1, PK, Key, Keys
 from datasources.listing import Listing
-from datasources.table import Query, Table, gather
+from datasources.queries import Query
+from datasources.table import Table, gather
 from datasources.writes import Condition, Update
 
 Report = Callable[[str], None]
@@ -163,13 +164,13 @@ class Recount:
     # What is counted.
 
     async def _rows(self) -> AsyncIterator[Sequence[Counted]]:
-        async for chunk in self._chunks(categories.by_name(self.keys, _FIELD), "slug"):
+        async for chunk in self._chunks(categories.by_name(self.keys, _FIELD)):
             self.result.categories += len(chunk)
             yield [self._category(slug) for slug in chunk]
         seen: set[str] = set()
         for status in ProductStatus:
             listing = products.with_status(self.keys, _FIELD, status, descending=False)
-            async for chunk in self._chunks(listing, "id"):
+            async for chunk in self._chunks(listing):
                 # A product that changes its status meanwhile may stand in two lists.
                 fresh = [product_id for product_id in chunk if product_id not in seen]
                 seen.update(fresh)
@@ -177,10 +178,12 @@ class Recount:
                 if fresh:
                     yield [self._product(product_id) for product_id in fresh]
 
-    async def _chunks(self, listing: Listing, attribute: str) -> AsyncIterator[list[str]]:
-        batches = listing.batches(self.table(), backward=False, start=None, limit=_ROWS_A_CALL)
+    async def _chunks(self, listing: Listing) -> AsyncIterator[list[str]]:
+        """IDs, which sort keys end in."""
+        keys = replace(listing, keys_only=True)
+        batches = keys.batches(self.table(), backward=False, start=None, limit=_ROWS_A_CALL)
         async for batch in batches:
-            found = [str(row[attribute]) for row in batch.rows]
+            found = [place.position.rpartition("#")[2] for place in batch.places]
             for start in range(0, len(found), _AT_ONCE):
                 yield found[start : start + _AT_ONCE]
 

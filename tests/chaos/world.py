@@ -15,7 +15,8 @@ from datasources.client import Endpoint, open_client
 from datasources.embedded import embedded_store
 from datasources.items import Order, OrderStatus, Product, Row
 from datasources.keys import Keys
-from datasources.table import Query, Table
+from datasources.queries import Query
+from datasources.table import Table
 from resolvers import global_ids
 from tests.chaos.history import Stored
 from tests.conftest import CACHE, REGION

@@ -27,8 +27,8 @@ from hypothesis.stateful import (
 )
 
 from datasources.client import Endpoint, open_client
-from datasources.items import Order, OrderStatus, Product, ProductStatus
-from datasources.table import Query, QueryPage
+from datasources.items import Order, OrderStatus, Product, ProductStatus, Row
+from datasources.queries import Query, QueryPage
 from resolvers import global_ids
 from resolvers.orders import TRANSITIONS
 from tests.support import items
@@ -208,7 +208,7 @@ class Shopping(RuleBasedStateMachine):
     def look_for_orders_that_nobody_placed(self, customer: str) -> None:
         pk, whole = self.clean.keys.orders_of(customer)
 
-        async def read() -> QueryPage:
+        async def read() -> QueryPage[Row]:
             return await self.clean.table().query(Query(pk, whole), limit=500, consistent=True)
 
         found = self.world.runner.run(read()).rows

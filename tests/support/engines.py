@@ -10,7 +10,8 @@ from datasources import orders, products, users
 from datasources.items import Item, OrderStatus, ProductStatus, UserStatus, from_row
 from datasources.keys import GSI1, GSI2, GSI3, Key, Keys, SortRange
 from datasources.listing import Bound, Listing, Page, read_page
-from datasources.table import Query, Table
+from datasources.queries import Query
+from datasources.table import Table
 from tests.support import items
 from tests.support.items import NOW
 from tests.support.shop import rows_of

@@ -261,7 +261,15 @@ def test_every_expression_is_a_constant_of_placeholders(path: Path) -> None:
 def test_the_expressions_of_the_shop_are_found() -> None:
     found = {path.stem for path in SOURCES if expressions_of(path)}
 
-    assert {"table", "writes", "users", "categories", "products", "reviews", "idempotency"} <= found
+    assert {
+        "queries",
+        "writes",
+        "users",
+        "categories",
+        "products",
+        "reviews",
+        "idempotency",
+    } <= found
     assert len(expressions_of(ROOT / "datasources" / "products.py")) >= 7
 
 

@@ -12,7 +12,7 @@ from composition.live import Feed
 from datasources import dax
 from datasources.client import Endpoint
 from datasources.metrics import StoreMetrics
-from datasources.table import Query
+from datasources.queries import Query
 from resolvers.principal import Principal
 from settings import Settings
 from streams.journal import MemoryJournal

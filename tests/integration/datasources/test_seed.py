@@ -27,10 +27,11 @@ from datasources.items import (
 )
 from datasources.keys import EVERYTHING, GSI1, GSI2, GSI3, PK, SK, Key, Keys, SortRange
 from datasources.operating.provision import provision
+from datasources.queries import Query
 from datasources.seed.demo import LAPTOP_ID, TARO, load_demo
 from datasources.seed.generate import generate
 from datasources.seed.load import load
-from datasources.table import Query, Table
+from datasources.table import Table
 
 TEMPLATE = Path(__file__).parents[3] / "infra" / "template.yaml"
 REGION = "ap-northeast-1"

@@ -11,7 +11,8 @@ import pytest
 from datasources.client import Endpoint, open_client
 from datasources.errors import DeadlineExceeded, ServiceUnavailable, StoreError
 from datasources.keys import GSI2, Key, SortRange
-from datasources.table import ATTEMPTS, Query, Table
+from datasources.queries import Query
+from datasources.table import ATTEMPTS, Table
 from tests.support.shop import TestShop
 
 if TYPE_CHECKING:

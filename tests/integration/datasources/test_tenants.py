@@ -15,7 +15,8 @@ from datasources.errors import ConfigurationError, ServiceUnavailable
 from datasources.fast.client import FastClient
 from datasources.keys import Keys
 from datasources.operating.provision import provision
-from datasources.table import Query, Table
+from datasources.queries import Query
+from datasources.table import Table
 from datasources.tenants import open_tenants
 from tests.support.account import REGION, ROLE, Account
 from tests.support.items import user

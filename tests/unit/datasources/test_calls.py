@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from datasources.calls import Call, Observers
 from datasources.errors import StoreError, Throttled
 from datasources.keys import GSI1, PK, SK, Key
-from datasources.table import Query, Table
+from datasources.queries import Query
+from datasources.table import Table
 from datasources.writes import PRESENT, Update
 
 ROW = {PK: {"S": "swordfish"}, SK: {"S": "METADATA"}}

@@ -26,8 +26,9 @@ from datasources.errors import (
     Throttled,
 )
 from datasources.keys import Keys
+from datasources.queries import Query
 from datasources.retries import RetryBudget
-from datasources.table import Guard, Query, Table
+from datasources.table import Guard, Table
 from tests.support import items
 from tests.support.dax import URL, Cluster, StandIn, refusal
 from tests.support.memory import MemoryClient

@@ -9,8 +9,9 @@ import pytest
 
 from datasources.breaker import Breaker, State
 from datasources.errors import StoreError, Throttled
+from datasources.queries import Query
 from datasources.retries import RetryBudget
-from datasources.table import Guard, Query, Table
+from datasources.table import Guard, Table
 from datasources.writes import Put
 from tests.unit.datasources.test_breaker import Clock
 from tests.unit.datasources.test_table import (

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasources import products
-from datasources.items import Item, Product, ProductStatus, Row, from_row
+from datasources.items import Item, Product, ProductStatus, Row, Unique, from_row
 from datasources.keys import GSI2, Key, Keys, SortRange
 from datasources.listing import Bound, Listing, Page, read_page
 from tests.support import items
@@ -50,6 +50,7 @@ def tables(draw: st.DrawFn) -> list[Row]:
 listings = st.builds(
     Listing,
     binding=st.just(("t", "list")),
+    kind=st.just(Unique),
     partitions=st.just(("p0", "p1", "p2", "p3")),
     index=st.sampled_from([None, GSI2]),
     range=st.sampled_from(
@@ -201,7 +202,7 @@ async def test_what_was_there_throughout_is_seen_once_while_others_write(
 async def test_the_position_of_a_deleted_row_still_works() -> None:
     client = MemoryClient()
     client.put(row(n % 2, n) for n in range(6))
-    listing = Listing(("t", "list"), ("p0", "p1"), descending=False)
+    listing = Listing(("t", "list"), Unique, ("p0", "p1"), descending=False)
     page = await page_of(client, listing, 2)
     assert page.end == "0001"
     del client.rows[Key("p1", "0001")]
@@ -210,7 +211,7 @@ async def test_the_position_of_a_deleted_row_still_works() -> None:
 
 
 async def test_a_list_without_rows_is_an_empty_page() -> None:
-    page = await page_of(MemoryClient(), Listing(("t", "list"), ("p0", "p1")), 5)
+    page = await page_of(MemoryClient(), Listing(("t", "list"), Unique, ("p0", "p1")), 5)
     assert page == Page([], False, None)
 
 
@@ -220,7 +221,7 @@ async def test_a_list_without_rows_is_an_empty_page() -> None:
 async def test_a_page_of_one_partition_is_one_query_of_its_size_and_one_more() -> None:
     client = MemoryClient()
     client.put(row(0, n) for n in range(50))
-    page = await page_of(client, Listing(("t", "list"), ("p0",)), 10)
+    page = await page_of(client, Listing(("t", "list"), Unique, ("p0",)), 10)
     assert len(page.entries) == 10
     assert [call["Limit"] for call in client.named("query")] == [11]
 
@@ -228,7 +229,7 @@ async def test_a_page_of_one_partition_is_one_query_of_its_size_and_one_more() -
 async def test_a_merged_page_asks_each_partition_once_for_its_share() -> None:
     client = MemoryClient()
     client.put(row(n % 4, n) for n in range(200))
-    page = await page_of(client, Listing(("t", "list"), ("p0", "p1", "p2", "p3")), 40)
+    page = await page_of(client, Listing(("t", "list"), Unique, ("p0", "p1", "p2", "p3")), 40)
     assert len(page.entries) == 40
     calls = client.named("query")
     assert len(calls) == 4
@@ -238,7 +239,7 @@ async def test_a_merged_page_asks_each_partition_once_for_its_share() -> None:
 async def test_a_merged_page_asks_again_only_the_partitions_that_have_run_dry() -> None:
     client = MemoryClient()
     client.put([*(row(0, n) for n in range(40)), *(row(1, n) for n in range(40, 90))])
-    listing = Listing(("t", "list"), ("p0", "p1"), descending=False)
+    listing = Listing(("t", "list"), Unique, ("p0", "p1"), descending=False)
     page = await page_of(client, listing, 30)
     assert positions(page) == [f"{n:04d}" for n in range(30)]
     asked = [call["ExpressionAttributeValues"][":pk"]["S"] for call in client.named("query")]
@@ -249,7 +250,7 @@ async def test_a_merged_page_asks_again_only_the_partitions_that_have_run_dry() 
 async def test_a_rare_row_is_found_in_ever_larger_reads() -> None:
     client = MemoryClient()
     client.put(row(0, n, "PENDING" if n else "PAID") for n in range(1_000))
-    page = await page_of(client, Listing(("t", "list"), ("p0",), equals=FILTER), 1)
+    page = await page_of(client, Listing(("t", "list"), Unique, ("p0",), equals=FILTER), 1)
     assert positions(page) == ["0000"]
     limits = [call["Limit"] for call in client.named("query")]
     assert limits == sorted(limits)
@@ -282,7 +283,7 @@ async def test_a_budget_that_is_hit_is_logged_with_its_list_and_without_keys(
 ) -> None:
     client = MemoryClient()
     client.put(row(0, n, "PENDING") for n in range(100))
-    listing = Listing(("t", "User.orders", "user-1"), ("p0",), equals=FILTER)
+    listing = Listing(("t", "User.orders", "user-1"), Unique, ("p0",), equals=FILTER)
     with caplog.at_level(logging.WARNING, "datasources.listing"):
         page = await page_of(client, listing, 5, budget=20)
     assert page.entries == []
@@ -298,7 +299,7 @@ async def test_a_list_that_ends_within_the_budget_is_not_logged(
 ) -> None:
     client = MemoryClient()
     client.put(row(0, n, "PENDING") for n in range(20))
-    listing = Listing(("t", "User.orders", "user-1"), ("p0",), equals=FILTER)
+    listing = Listing(("t", "User.orders", "user-1"), Unique, ("p0",), equals=FILTER)
     page = await page_of(client, listing, 30, budget=20)
     assert page == Page([], False, None)
     assert caplog.records == []
@@ -396,4 +397,4 @@ async def test_prices_have_both_ends_of_their_range() -> None:
         batch
         async for batch in listing.batches(client.table(), backward=False, start=None, limit=10)
     ]
-    assert [int(row["GSI3SK"].split("#")[1]) for row in batch.rows] == [20, 15, 10]
+    assert [int(place.position.split("#")[1]) for place in batch.places] == [20, 15, 10]

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from datasources.attributes import encode_row
 from datasources.errors import StoreError
-from datasources.items import Item, ProductStatus, Purchased, Unique, from_row, from_rows
+from datasources.items import Item, ProductStatus, from_row
 from datasources.rows import StoredRow, stored
 from tests.support import items
 from tests.unit.datasources.test_items import EVERY
@@ -124,16 +124,3 @@ def test_rows_are_read_whether_their_answer_was_parsed_or_not() -> None:
     parsed = row(product)
     assert from_row(stored(parsed)) == from_row(stored(Raw(orjson.dumps(parsed)))) == product
     assert dict(stored(parsed)) == dict(stored(Raw(orjson.dumps(parsed))))
-
-
-def test_rows_of_several_kinds_are_read_as_what_each_is() -> None:
-    many = [items.product(1), items.product(2), items.user(1), EVERY[5], items.product(3)]
-    many += [Unique(user_id="u"), Purchased(user_id="u", product_id="p", at=items.NOW)]
-    assert from_rows(map(raw, map(row, many))) == many
-    assert from_rows(stored(row(each)) for each in many) == many
-
-
-def test_one_row_among_others_that_holds_no_item_is_refused() -> None:
-    torn = row(items.product(2), price={"N": "-1"})
-    with pytest.raises(StoreError, match="Product: price"):
-        from_rows([raw(row(items.product(1))), raw(torn)])

@@ -28,7 +28,8 @@ from datasources.errors import (
 )
 from datasources.keys import GSI2, Key, SortRange
 from datasources.pool import PoolTimeoutError
-from datasources.table import ATTEMPTS, Query, Table, gather
+from datasources.queries import Query
+from datasources.table import ATTEMPTS, Table, gather
 
 Answer = Any
 Script = Callable[[int, dict[str, Any]], Answer]

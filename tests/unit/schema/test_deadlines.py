@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datasources.errors import DeadlineExceeded
-from datasources.table import Query
+from datasources.queries import Query
 from resolvers.principal import Principal
 from schema.running import Admitted, answer
 from tests.support.sockets import ADD, SLOW, World, executor

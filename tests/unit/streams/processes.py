@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from datasources.client import StreamsClient
 from datasources.errors import ServiceUnavailable
-from datasources.table import Query, QueryPage
+from datasources.items import Row
+from datasources.queries import Query, QueryPage
 from datasources.writes import Put
 from streams.changes import Record
 from streams.leases import LEASE, Leases
@@ -203,7 +204,7 @@ class OwnTable(MemoryTable):
 
     owner: Owner = field(kw_only=True)
 
-    async def query(self, query: Query, **_: Any) -> QueryPage:
+    async def query(self, query: Query, **_: Any) -> QueryPage[Row]:
         await self._step(0.05)
         rows = [row for key, row in self.owner.world.memory.rows.items() if key.pk == query.pk]
         await self.owner.step("store")

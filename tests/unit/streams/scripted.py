@@ -18,7 +18,8 @@ from datasources.attributes import encode_row
 from datasources.errors import ConditionFailed, TransactionCancelled
 from datasources.items import Category, Item, Order, Product, Review, Row, User
 from datasources.keys import PK, SK, Key, Keys
-from datasources.table import Query, QueryPage, Table
+from datasources.queries import Query, QueryPage
+from datasources.table import Table
 from datasources.writes import Action, Delete, Put, Update
 from streams.changes import Record
 
@@ -255,7 +256,7 @@ class Memory:
 class MemoryTable(Table):
     memory: Memory = field(default_factory=Memory)
 
-    async def query(self, query: Query, **_: Any) -> QueryPage:
+    async def query(self, query: Query, **_: Any) -> QueryPage[Row]:
         rows = [row for key, row in self.memory.rows.items() if key.pk == query.pk]
         return QueryPage(rows, len(rows), None)
 
