@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -25,7 +26,7 @@ TTL = "ttl"  # epoch seconds, after which the store may remove the row
 # Marks a row of a bulk load: what counts it does so already, nothing follows from its insert.
 LOADED = "loaded"
 
-# What a row is by the name in its partition key and its sort key, or by the name in its sort key.
+# What a row is that has its partition for itself, by the name in that and its sort key.
 _WHOLES = {
     ("USER", "PROFILE"): "User",
     ("EMAIL", "UNIQUE"): "Unique",
@@ -33,7 +34,7 @@ _WHOLES = {
     ("CATEGORY", "METADATA"): "Category",
     ("PRODUCT", "METADATA"): "Product",
 }
-_PARTS = {"ORDER": "Order", "REVIEW": "Review", "REVIEWED": "Reviewed", "PURCHASED": "Purchased"}
+_WHOLE = frozenset(name for _, name in _WHOLES)
 # Above every character that a key holds: DynamoDB compares UTF-8 bytes.
 _LAST = "\U0010ffff"
 # "PRICE#" and the minor units: wide enough for 12 digits before the point and 4 after it.
@@ -153,12 +154,12 @@ def tenant_of(pk: str) -> str:
     return pk.partition("#")[0]
 
 
-def entity_of(key: Key) -> str | None:
-    """The kind of the row that a key should have, where its key alone tells."""
-    name, part, _ = key.sk.partition("#")
-    if part:
-        return _PARTS.get(name)
-    return _WHOLES.get((key.pk.partition("#")[2].partition("#")[0], name))
+def entity_of(keys: Sequence[Key]) -> str | None:
+    """The kind of the rows that keys should have, where it is one and the keys tell."""
+    if not _WHOLE.issuperset([key.sk for key in keys]):
+        return None
+    kinds = {_WHOLES.get((key.pk.split("#", 2)[1], key.sk)) for key in keys}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 # Rows of the system table, which are no tenant's.

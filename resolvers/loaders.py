@@ -142,9 +142,8 @@ class ItemLoader(SharingLoader[Key, "Item | None"]):
         return [cast("Item | None", _parsed(rows.get(key))) for key in keys]
 
     async def _rows(self, keys: list[Key]) -> Mapping[Key, Item | Row]:
-        entities = {entity_of(key) for key in keys}
-        kind = Item.entities.get(entities.pop() or "")
-        if kind is None or entities:
+        kind = Item.entities.get(entity_of(keys) or "")
+        if kind is None:
             return await self._table.batch_get(keys)
         return await self._table.batch_items(keys, kind)
 

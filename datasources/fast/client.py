@@ -11,7 +11,8 @@ here and cost more than a signature.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -65,7 +66,7 @@ class _Prepared:
     the parameters that botocore makes up where they are not given."""
 
     model: OperationModel
-    tokens: Sequence[str]
+    tokens: AbstractSet[str]
     request: Mapping[str, Any]
     signer: Any
     context: Mapping[str, Any]
@@ -112,7 +113,7 @@ class FastClient:
         **parameters: Any,
     ) -> dict[str, Any]:
         prepared = self._prepared.get(operation)
-        if prepared is None or not all(name in parameters for name in prepared.tokens):
+        if prepared is None or not prepared.tokens <= parameters.keys():
             return await method(**parameters)
         body = encode(parameters)
         if body is None:
@@ -159,7 +160,7 @@ class FastClient:
         context: Mapping[str, Any],
     ) -> None:
         request = {**params, "headers": {**params["headers"]}}
-        tokens = tuple(model.idempotent_members)
+        tokens = frozenset(model.idempotent_members)
         self._prepared[model.name] = _Prepared(model, tokens, request, request_signer, {**context})
 
     def _signer(self, context: Mapping[str, Any]) -> Signer:

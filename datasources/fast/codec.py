@@ -18,6 +18,7 @@ import orjson
 from botocore.exceptions import HTTPClientError
 from botocore.parsers import create_parser
 from msgspec import UNSET, Raw, Struct, UnsetType, defstruct
+from msgspec.structs import astuple
 
 from datasources.fast.connections import Answer
 
@@ -82,8 +83,8 @@ def decode(
         raise HTTPClientError(error=error) from error
     parsed: dict[str, Any] = {
         name: value
-        for name in _Answer.__struct_fields__
-        if (value := getattr(found, name)) is not UNSET
+        for name, value in zip(_Answer.__struct_fields__, astuple(found), strict=True)
+        if value is not UNSET
     }
     for record in parsed.get("Records", ()):
         body = record["dynamodb"]

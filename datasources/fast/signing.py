@@ -33,7 +33,7 @@ class Signer:
     region: str
     service: str = "dynamodb"
     clock: Callable[[], float] = time.time
-    _key: bytes = field(default=b"", init=False, repr=False)
+    _key: hmac.HMAC | None = field(default=None, init=False, repr=False)
     _key_for: tuple[str | None, str] = field(default=("", ""), init=False, repr=False)
 
     def sign(
@@ -46,26 +46,28 @@ class Signer:
         day = moment[:8]
         scope = f"{day}/{self.region}/{self.service}/aws4_request"
         text = f"{_ALGORITHM}\n{moment}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
-        signature = _hmac(self._signing_key(credentials.secret_key, day), text).hex()
+        signature = self._signing_key(credentials.secret_key, day)
+        signature.update(text.encode())
         signed = {
             **headers,
             "X-Amz-Date": moment,
             "Authorization": (
                 f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
-                f"SignedHeaders={frame.names}, Signature={signature}"
+                f"SignedHeaders={frame.names}, Signature={signature.hexdigest()}"
             ),
         }
         if credentials.token:
             signed["X-Amz-Security-Token"] = credentials.token
         return signed
 
-    def _signing_key(self, secret: str | None, day: str) -> bytes:
-        if self._key_for != (secret, day):
+    def _signing_key(self, secret: str | None, day: str) -> hmac.HMAC:
+        """Ready to sign: to take in a key anew costs more than to copy what has."""
+        if self._key is None or self._key_for != (secret, day):
             key = f"AWS4{secret}".encode()
             for part in (day, self.region, self.service, "aws4_request"):
-                key = _hmac(key, part)
-            self._key, self._key_for = key, (secret, day)
-        return self._key
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._key, self._key_for = hmac.new(key, digestmod="sha256"), (secret, day)
+        return self._key.copy()
 
 
 class _Frame(NamedTuple):
@@ -95,7 +97,3 @@ def _frame(host: str, headers: tuple[tuple[str, str], ...], token: str | None) -
 @lru_cache(maxsize=1)
 def _moment(second: int) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-
-
-def _hmac(key: bytes, text: str) -> bytes:
-    return hmac.digest(key, text.encode(), "sha256")

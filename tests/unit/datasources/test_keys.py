@@ -17,6 +17,7 @@ from datasources.keys import (
     Key,
     Keys,
     SortRange,
+    entity_of,
     fold_email,
     fold_username,
     month,
@@ -315,3 +316,21 @@ def test_the_longest_category_name_leaves_room_for_the_slug() -> None:
     found = KEYS.category_indexes("s" * 64, "ﷺ" * 200)["GSI1SK"]
     assert len(found.encode()) <= 1_024
     assert found.endswith("#" + "s" * 64)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "entity"),
+    [
+        ([KEYS.user("a"), KEYS.user("b")], "User"),
+        ([KEYS.product("p")], "Product"),
+        ([KEYS.category("books"), KEYS.category("toys")], "Category"),
+        ([KEYS.email("a@example.com"), KEYS.username("a")], "Unique"),
+        ([KEYS.user("a"), KEYS.product("p")], None),
+        ([KEYS.category("books"), KEYS.product("p")], None),
+        ([KEYS.user("a"), KEYS.order("a", "o")], None),
+        ([KEYS.review("p", "METADATA")], None),
+        ([Key("of the system", "LEASE")], None),
+    ],
+)
+def test_keys_tell_the_kind_of_rows_that_stand_alone(wanted: list[Key], entity: str | None) -> None:
+    assert entity_of(wanted) == entity
