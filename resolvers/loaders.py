@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, Self, TypeVar, cast
 
-from aiodataloader import DataLoader, Loader, dispatch_queue
+from aiodataloader import DataLoader, Loader, dispatch_queue_batch
 
 from datasources.cache import Cached
 from datasources.errors import StoreError
@@ -37,7 +37,13 @@ V = TypeVar("V")
 class SharedFuture(asyncio.Future[V]):
     """A future that no one of those who wait for it can cancel: it ends with its batch, and only
     then a task that was cancelled meanwhile. (A shield for each of them would cost more than
-    all else that a loader does.)"""
+    all else that a loader does.)
+
+    `batch` ends when all futures of its batch have: who waits for many waits for that."""
+
+    __slots__ = ("batch",)
+
+    batch: asyncio.Future[None]
 
     def cancel(self, msg: object = None) -> bool:
         return False
@@ -60,6 +66,7 @@ class SharingLoader(DataLoader[K, V]):
         super().__init__()
         self._primed: dict[K, V] = {}
         self._brought: list[Iterable[tuple[K, V]]] = []
+        self._batch: asyncio.Future[None]
 
     def load(self, key: K) -> asyncio.Future[V]:
         found: asyncio.Future[V] | None = self._cache.get(key)
@@ -76,9 +83,18 @@ class SharingLoader(DataLoader[K, V]):
     def do_resolve_reject(self, key: K, future: asyncio.Future[V]) -> None:
         """Queues a key; the first of a batch has it dispatched, as late as the library does, so
         that what runs now can still ask, but without a task for that."""
+        if not self._queue:
+            self._batch = self.loop.create_future()
+            self.loop.call_soon(self.loop.call_soon, self._dispatch)
         self._queue.append(Loader(key, future))
-        if len(self._queue) == 1:
-            self.loop.call_soon(self.loop.call_soon, dispatch_queue, self)
+        if isinstance(future, SharedFuture):
+            future.batch = self._batch
+
+    def _dispatch(self) -> None:
+        queue, self._queue = self._queue, []
+        batch = self._batch
+        ended = asyncio.ensure_future(dispatch_queue_batch(self, queue))
+        ended.add_done_callback(lambda _: batch.set_result(None))
 
     def prime(self, key: K, value: V) -> Self:
         if key not in self._cache:

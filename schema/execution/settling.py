@@ -43,6 +43,7 @@ class _Settling:
         self._awaitables = awaitables
         self._left = len(awaitables)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._batches: dict[asyncio.Future[None], list[tuple[int, Any]]] = {}
         self._cancelled = False
         self.results: list[Any] = [None] * len(awaitables)
         self.failure: BaseException | None = None
@@ -91,6 +92,9 @@ class _Settling:
         elif getattr(awaited, "_asyncio_future_blocking", None):
             # The protocol between futures and tasks: whoever was given it has taken it.
             awaited._asyncio_future_blocking = False
+            if batch := getattr(awaited, "batch", None):
+                self._wait_for_all(batch, index, steps)
+                return
             self._waiting[index] = awaited
             awaited.add_done_callback(partial(self._resume, index, steps))
             if self._cancelled:
@@ -98,6 +102,21 @@ class _Settling:
         else:
             steps.close()
             raise RuntimeError(f"{awaited!r} cannot be awaited")
+
+    def _wait_for_all(self, batch: asyncio.Future[None], index: int, steps: Any) -> None:
+        """One callback for all that wait for futures which end together, as a loader's do. (Such
+        futures are shared, so that no cancelling is lost on them.)"""
+        waiting = self._batches.get(batch)
+        if waiting is None:
+            waiting = self._batches[batch] = []
+            batch.add_done_callback(self._resume_all)
+        waiting.append((index, steps))
+
+    def _resume_all(self, batch: asyncio.Future[None]) -> None:
+        for index, steps in self._batches.pop(batch):
+            self._step(index, steps)
+        if not self._left:
+            self._end()
 
     def _fail(self, index: int, error: BaseException) -> None:
         self._left -= 1
