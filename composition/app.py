@@ -49,7 +49,6 @@ from schema.operations.documents import Documents, Shelf, load_trusted
 from schema.operations.metrics import PlanMetrics, RequestMetrics
 from schema.operations.shelves import MemoryShelf, RedisShelf
 from schema.operations.watching import Lines, WatchedExecutor, Watcher
-from schema.serving.connections import TurnAway
 from settings import Settings
 from streams.outbox import Outbox
 
@@ -68,7 +67,7 @@ class Service:
 
     app: ASGIApp
     admission: Admission
-    turn_away: TurnAway
+    door: Door
     stopping: Callable[[], None]
     drain: Callable[[], Awaitable[None]]
 
@@ -169,7 +168,7 @@ def compose(
         allowed_origins=settings.allowed_origins,
     )
     door = Door(admission, b"/graphql", new_request_id)
-    return Service(spans.app(app) if spans else app, admission, door.turn_away, stopping.set, drain)
+    return Service(spans.app(app) if spans else app, admission, door, stopping.set, drain)
 
 
 def open_shop(

@@ -86,7 +86,7 @@ async def answer(
             request_id=new_request_id,
             stopping=service.stopping,
             drain=service.drain,
-            turn_away=service.turn_away,
+            door=service.door,
             largest_message=settings.socket_message,
             largest_body=settings.max_body,
             trusted_proxies=settings.trusted_proxies,

@@ -220,6 +220,10 @@ class Door:
     path: bytes
     request_id: Callable[[], str]
 
+    def is_shut(self) -> bool:
+        """Whether all who come now are turned away."""
+        return self.admission.is_full()
+
     def turn_away(
         self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]
     ) -> bytes | None:

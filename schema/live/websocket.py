@@ -2,7 +2,7 @@
 
 A socket is one task, that of its receive loop, and one more for each operation that runs on it;
 what has to happen at a time is a timer. How long a client may leave unread what it is sent is
-for the server around this to say (`schema/serving/connections.py`).
+for the server around this to say (`schema/serving/socket_connections.py`).
 """
 
 from __future__ import annotations

@@ -1,102 +1,50 @@
 """The connections of the server: uvicorn's, with an end to waiting for their clients.
 
-uvicorn waits for as long as it takes until a client has read what it was sent, also when the
-connection is being closed. Here one that takes nothing for UNREAD seconds is dropped. It waits as
-long for a request that does not come, or comes a byte at a time, and keeps whatever comes. Here
-one has ARRIVAL seconds to arrive, and a bounded size.
+uvicorn waits for as long as it takes for a request that does not come, or comes a byte at a time,
+and keeps whatever comes. Here one has ARRIVAL seconds to arrive, and a bounded size. While there
+is no place for it, it is answered as it comes off the wire.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode, Frame
-from websockets.http11 import Request
 
 from schema.headers import JSON, answering, error_body, request_id_of
-from schema.running import AT_ONCE
+from schema.serving import transports
+from schema.serving.transports import ClosingTransport, Impatient
+from schema.serving.whole import whole_request
 
-if TYPE_CHECKING:
-    # Both know `transport` and `loop`; what they do with the rest is their own affair.
-    class _Protocol(asyncio.Protocol):
-        transport: Transport
-        loop: asyncio.AbstractEventLoop
-else:
-    _Protocol = object
-
-# Takes method, target and headers of a request; the whole response, or None to let it in.
-TurnAway = Callable[[bytes, bytes, list[tuple[bytes, bytes]]], bytes | None]
-
-UNREAD = 10.0  # seconds that what was sent may wait until the client takes some of it
-CLOSING = 5.0  # seconds that a connection being closed is given for what is left to send
 ARRIVAL = 10.0  # seconds from the first byte of a request, or the connection's start, to the last
 LARGEST_HEAD = 65_536  # bytes of a request up to its body: a GET has its document there
 _HEADERS = 100  # of one request
 _PIPELINED = 32  # requests that wait for the answer to one before them
-_FRAGMENTS = 1_000  # of one message
-
-# uvicorn tells of each socket at INFO, and websockets of each frame, tokens and all, at DEBUG.
-log = logging.getLogger(__name__)
 
 # uvicorn tells of each request that is none, too.
 _http_log = logging.getLogger(f"{__name__}.http")
 _http_log.setLevel(logging.ERROR)
 
 
-class ClosingTransport:
-    """A transport that, once told to close, does so in CLOSING seconds."""
+class Door(Protocol):
+    """Who may answer requests before anything is made of them."""
 
-    __slots__ = ("_loop", "_transport", "is_closing", "write")
+    def is_shut(self) -> bool:
+        """Whether most are, for now."""
 
-    def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def close(self) -> None:
-        self._transport.close()
-        if self._transport.get_write_buffer_size():
-            self._loop.call_later(CLOSING, self._transport.abort)
+    def turn_away(
+        self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]
+    ) -> bytes | None:
+        """The whole response; None lets the request in."""
 
 
-class _Impatient(_Protocol):
-    """Drops a client that leaves unread what was sent, and more than the transport may hold."""
-
-    _unread: TimerHandle | None = None
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._unread is None:
-            self._unread = self.loop.call_later(UNREAD, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._stop_waiting()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._stop_waiting()
-
-    def _stop_waiting(self) -> None:
-        if self._unread:
-            self._unread.cancel()
-            self._unread = None
-
-
-class HttpConnection(_Impatient, HttpToolsProtocol):
+class HttpConnection(Impatient, HttpToolsProtocol):
     """A connection that speaks HTTP, until it may be upgraded to a websocket. The most bytes of a
-    request are those that uvicorn's configuration has for another parser. `turn_away` may answer
+    request are those that uvicorn's configuration has for another parser. The `door` may answer
     a request as its head has come; nothing else is made of it then. `request_id` makes an ID for
     what is refused here and brings none."""
 
@@ -106,18 +54,20 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
     _refused = False
     _answer: bytes | None = None  # of a request that is turned away, while it is arriving
     _turned_away = False  # the last request, and nothing has come since
+    _between = True  # two requests: nothing of the next has come
+    _dismissed = 0.0  # when the last request was answered without being parsed
 
     def __init__(
         self,
         *arguments: Any,
         request_id: Callable[[], str],
-        turn_away: TurnAway | None = None,
+        door: Door | None = None,
         **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
         self.logger = _http_log
         self._request_id = request_id
-        self._turn_away = turn_away
+        self._door = door
         self._largest = self.config.h11_max_incomplete_event_size or LARGEST_HEAD
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -130,7 +80,7 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
         self._stop_arriving()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._refused or self._dismiss(data):
             return
         self._turned_away = False
         super().data_received(data)
@@ -149,8 +99,8 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
         if too_much or len(self.pipeline) >= _PIPELINED:
             self._fault = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise OverflowError  # which the parser passes on as an error of its own
-        if self._turn_away and self._is_in_turn():
-            self._answer = self._turn_away(self.parser.get_method(), self.url, self.headers)
+        if self._door and self._is_in_turn():
+            self._answer = self._door.turn_away(self.parser.get_method(), self.url, self.headers)
             if self._answer is not None:
                 return
         super().on_headers_complete()
@@ -164,9 +114,10 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._turned_away = False
+        self._turned_away = self._between = False
 
     def on_message_complete(self) -> None:
+        self._between = True
         if self._answer is None:
             super().on_message_complete()
             return
@@ -176,11 +127,44 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def _dismiss(self, data: bytes) -> bool:
+        """Whether that was a request that is turned away, and nothing but it."""
+        if not (self._door and self._between and self._door.is_shut() and self._is_next()):
+            return False
+        whole = whole_request(data)
+        answer = whole and self._door.turn_away(*whole)
+        if not answer:
+            return False
+        self.transport.write(answer)
+        self.server_state.total_requests += 1
+        self._dismissed = self.loop.time()
+        if self._arriving:
+            self._stop_arriving()
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive(self.timeout_keep_alive)
+        return True
+
+    def timeout_keep_alive_handler(self) -> None:
+        # Not begun anew for each request that is dismissed, which would cost as much as its answer.
+        left = self._dismissed + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._keep_alive(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _keep_alive(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def _is_next(self) -> bool:
+        """Whether all requests before have been answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _is_in_turn(self) -> bool:
         """Whether a request could be answered at once: none is before it, and it asks for no
         more than an answer."""
-        is_next = self.cycle is None or self.cycle.response_complete
-        return is_next and not self.expect_100_continue and not self.parser.should_upgrade()
+        return self._is_next() and not self.expect_100_continue and not self.parser.should_upgrade()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -251,87 +235,4 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
         self.transport.write(b"\r\n".join(head))
         # Closed at once, with data still unread, it would be reset, and the answer lost.
         self.transport.write_eof()
-        self.loop.call_later(CLOSING, self.transport.close)
-
-
-class SocketConnection(_Impatient, WebSocketsSansIOProtocol):
-    """A connection that speaks websocket."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.close_timeout = CLOSING
-        self.logger = self.conn.logger = log
-
-    def handle_connect(self, event: Request) -> None:
-        super().handle_connect(event)
-        if not self.close_sent:  # the application is about to be asked
-            self.scope["extensions"][AT_ONCE] = {"write": self.write}
-
-    def start_keepalive(self) -> None:
-        """The socket is accepted. What was said for that is not kept for as long as it lives."""
-        super().start_keepalive()
-        self.request.headers.clear()
-        self.response.headers.clear()
-        cast("list[object]", self.scope["headers"]).clear()
-
-    def write(self, text: str) -> bool:
-        """Sends a message at once, if the socket is open and what was sent has been taken."""
-        if self.close_sent or not self.writable.is_set() or self.transport.is_closing():
-            return False
-        self.transport.write(_frame(text))
-        return True
-
-    def handle_cont(self, event: Frame) -> None:
-        # The size of a message is bounded, but a thousand empty fragments have none.
-        if len(self.frames) >= _FRAGMENTS:
-            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
-            self.handle_parser_exception()
-        elif not self.close_sent:
-            super().handle_cont(event)
-
-    def send_receive_event_to_app(self) -> None:
-        if self.curr_msg_data_type == "text":
-            try:
-                b"".join(self.frames).decode()
-            except UnicodeDecodeError:
-                # It goes on as bytes, which the application refuses: uvicorn would log a
-                # traceback.
-                self.curr_msg_data_type = "bytes"
-        super().send_receive_event_to_app()
-
-    def data_received(self, data: bytes) -> None:
-        # After a violation nothing is read any more, but taken: see below.
-        if self.conn.parser_exc is None:
-            super().data_received(data)
-
-    def handle_parser_exception(self) -> None:
-        """Tells the client of its violation before the connection ends. Closed at once, with
-        data still unread, it would be reset, and the close frame lost."""
-        sent = self.conn.close_sent
-        if sent is None:  # the socket was not yet accepted
-            self.transport.close()
-        if sent is None or self.close_sent:
-            return
-        self.close_sent = True
-        self.stop_keepalive()
-        self.queue.put_nowait(
-            {"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason}
-        )
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.transport.write_eof()
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(CLOSING, self.transport.close)
-
-
-def _frame(text: str) -> bytes:
-    """A whole message in one frame, as a server sends it: RFC 6455, section 5.2. websockets makes
-    it as well, in four times the time."""
-    data = text.encode()
-    size = len(data)
-    if size < 126:
-        return b"\x81%c%b" % (size, data)
-    if size < 65_536:
-        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), data)
-    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), data)
+        self.loop.call_later(transports.CLOSING, self.transport.close)

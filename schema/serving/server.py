@@ -20,8 +20,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from datasources.errors import ConfigurationError
-from schema.serving.connections import LARGEST_HEAD, HttpConnection, SocketConnection, TurnAway
+from schema.serving.connections import LARGEST_HEAD, Door, HttpConnection
 from schema.serving.handed import HandedConnections
+from schema.serving.socket_connections import SocketConnection
 
 ENDING = 29  # seconds in which the service ends; supervisors often kill after 30
 GRACE = 3  # of these, for requests that came last
@@ -72,7 +73,7 @@ async def serve_app(
     largest_message: int = 65_536,
     largest_body: int = 102_400,
     trusted_proxies: Sequence[str] = (),
-    turn_away: TurnAway | None = None,
+    door: Door | None = None,
     linger: float = 0.0,
 ) -> None:
     """Serves until SIGINT or SIGTERM, then ends what is running, within ENDING seconds, and
@@ -83,7 +84,7 @@ async def serve_app(
     learn that it should not.
     `largest_message` is in bytes, of a websocket, and `largest_body` of a request. What
     `trusted_proxies`, addresses and networks, say in X-Forwarded-For and -Proto is believed.
-    `turn_away` may answer a request as its head has come, `request_id` makes an ID for what is
+    The `door` may answer a request as its head has come, `request_id` makes an ID for what is
     refused before it is one.
     """
     logging.getLogger(SocketConnection.__module__).setLevel(logging.WARNING)
@@ -92,7 +93,7 @@ async def serve_app(
         loop="none",
         http=cast(
             "type[asyncio.Protocol]",
-            partial(HttpConnection, request_id=request_id, turn_away=turn_away),
+            partial(HttpConnection, request_id=request_id, door=door),
         ),
         ws=SocketConnection,
         ws_max_size=largest_message,

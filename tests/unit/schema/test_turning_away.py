@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
@@ -28,10 +29,13 @@ class Shop:
     seen: list[tuple[bytes, bytes, list[tuple[bytes, bytes]]]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def is_shut(self) -> bool:
+        return self.full
+
     def turn_away(
-        self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]
+        self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]
     ) -> bytes | None:
-        self.seen.append((method, target, headers))
+        self.seen.append((method, target, [*headers]))
         full, self.full = self.full, self.full or self.fills
         return REFUSAL if full else None
 
@@ -49,6 +53,7 @@ class Shop:
 class Client:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    connections: set[Any]
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -60,22 +65,30 @@ class Client:
         size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
         return int(head.split()[1]), await self.reader.readexactly(size)
 
+    async def quiet(self) -> bool:
+        """Nothing comes for a while, nor is the connection closed."""
+        try:
+            async with asyncio.timeout(0.2):
+                await self.reader.read(1)
+        except TimeoutError:
+            return True
+        return False
+
 
 @asynccontextmanager
-async def connected(shop: Shop) -> AsyncIterator[Client]:
+async def connected(shop: Shop, *, keep_alive: float = 5.0) -> AsyncIterator[Client]:
     config = uvicorn.Config(shop, log_config=None, access_log=False, lifespan="off")
+    config.timeout_keep_alive = cast("int", keep_alive)
     config.load()
     state = ServerState()
 
     def connection() -> Any:
-        return HttpConnection(
-            config, state, {}, request_id=lambda: "made-up", turn_away=shop.turn_away
-        )
+        return HttpConnection(config, state, {}, request_id=lambda: "made-up", door=shop)
 
     server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        client = Client(*await asyncio.open_connection("127.0.0.1", port))
+        client = Client(*await asyncio.open_connection("127.0.0.1", port), state.connections)
         try:
             async with asyncio.timeout(20):
                 yield client
@@ -100,7 +113,40 @@ async def test_who_is_turned_away_may_come_again_on_the_same_connection() -> Non
         await client.send(POST)
         assert await client.hear() == (503, b"busy")
 
-    assert shop.seen[0] == (b"POST", b"/graphql", [(b"host", b"shop"), (b"content-length", b"5")])
+    assert shop.seen[0] == (b"POST", b"/graphql", [])  # all that has to be known
+    assert shop.seen[3] == (b"POST", b"/graphql", [(b"host", b"shop"), (b"content-length", b"5")])
+
+
+@pytest.mark.parametrize("cut", [5, 40, len(POST) - 1])
+async def test_who_is_turned_away_is_so_whether_the_request_comes_whole_or_not(cut: int) -> None:
+    async with connected(Shop()) as client:
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+        await client.send(POST[:cut])
+        await asyncio.sleep(0.01)
+        await client.send(POST[cut:])
+        assert await client.hear() == (503, b"busy")
+        await client.send(POST + POST)
+        assert [await client.hear() for _ in range(2)] == [(503, b"busy")] * 2
+
+
+async def test_who_is_turned_away_and_asks_no_more_is_not_kept() -> None:
+    async with connected(Shop(), keep_alive=0.05) as client:
+        for _ in range(3):
+            await client.send(POST)
+            assert await client.hear() == (503, b"busy")
+        assert await client.reader.read() == b""
+
+
+async def test_a_connection_is_kept_from_the_last_request_that_was_turned_away() -> None:
+    async with connected(Shop(), keep_alive=0.05) as client:
+        [connection] = client.connections
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+        connection.timeout_keep_alive = 3_600.0  # which is asked for when the time is over
+        assert await client.quiet()
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
 
 
 async def test_a_body_that_comes_in_pieces_is_passed_over() -> None:

@@ -28,8 +28,8 @@ from datasources.errors import ConfigurationError
 from schema.http import GraphQLEndpoint
 from schema.live.sockets import SocketEndpoint
 from schema.live.sse import EventStreams
-from schema.serving import connections
 from schema.serving import server as serving
+from schema.serving import transports
 from schema.serving.server import address, is_loopback, listen, serve_app
 from tests.support.sockets import ADD, PATIENCE, TICKS, Results, World, executor, within
 
@@ -286,7 +286,7 @@ async def test_what_is_written_at_once_and_what_is_sent_come_as_they_were_said(
 async def test_nothing_is_written_to_a_client_that_does_not_read_or_is_gone(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connections, "UNREAD", SHORT)
+    monkeypatch.setattr(transports, "UNREAD", SHORT)
     async with served(world) as server, server.deaf(HANDSHAKE) as client:
         await handshaken(client)
         client.send(frame(INIT))
@@ -407,7 +407,7 @@ async def test_who_breaks_the_rules_is_let_finish_what_it_sends(world: World) ->
 async def test_a_client_that_does_not_read_is_dropped_and_others_notice_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connections, "UNREAD", SHORT)
+    monkeypatch.setattr(transports, "UNREAD", SHORT)
     async with served(world) as server, server.connected() as other:
         await acknowledged(other)
         async with server.deaf(HANDSHAKE) as client:
@@ -426,7 +426,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_notice_nothing(
 async def test_a_closing_handshake_that_is_not_answered_ends(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "CLOSING", SHORT)
+    monkeypatch.setattr(transports, "CLOSING", SHORT)
     async with served(world) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(HANDSHAKE)
@@ -442,7 +442,7 @@ async def test_a_closing_handshake_that_is_not_answered_ends(
 async def test_a_client_that_closes_and_does_not_read_is_dropped(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "CLOSING", SHORT)
+    monkeypatch.setattr(transports, "CLOSING", SHORT)
     async with served(world) as server, server.deaf(HANDSHAKE) as client:
         await handshaken(client)
         client.send(frame(INIT))
@@ -471,7 +471,7 @@ def post(query: str) -> bytes:
 async def test_a_client_that_does_not_read_its_events_is_dropped(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connections, "UNREAD", SHORT)
+    monkeypatch.setattr(transports, "UNREAD", SHORT)
     async with served(world) as server:
         async with server.deaf(post(TICKS)):
             results = await world.source.next()
@@ -529,8 +529,8 @@ async def test_sigterm_lets_running_requests_end(world: World) -> None:
 async def test_clients_that_never_read_do_not_hold_up_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connections, "UNREAD", 3_600.0)
-    monkeypatch.setattr(connections, "CLOSING", 3_600.0)
+    monkeypatch.setattr(transports, "UNREAD", 3_600.0)
+    monkeypatch.setattr(transports, "CLOSING", 3_600.0)
     monkeypatch.setattr(serving, "ENDING", 2)
     monkeypatch.setattr(serving, "GRACE", 1)
     async with served(world) as server, server.deaf(HANDSHAKE) as client:
