@@ -25,6 +25,7 @@ NODE = Path(__file__).parent / "peers" / "node"
 OURS, STRAIGHTFORWARD, FLOOR = "Cartograph", "Strawberry + aioboto3", "DynamoDB calls alone"
 APOLLO, YOGA = "Apollo Server 5", "GraphQL Yoga"
 SPARED = "The same, collector spared"
+BARE = "The same, caches off"
 NODES = (APOLLO, YOGA)
 FLOORS = (FLOOR, SPARED)
 _SCHEDULED = 2  # CPUCLOCK_SCHED of the kernel
@@ -34,6 +35,7 @@ SERVERS = (OURS, STRAIGHTFORWARD, APOLLO, YOGA)
 _COMMANDS: Mapping[str, Sequence[str]] = {
     OURS: (sys.executable, "-m", "server", "serve", "--port"),
     STRAIGHTFORWARD: (sys.executable, "-m", "bench.peers.straightforward"),
+    BARE: (sys.executable, "-m", "bench.peers.straightforward", "bare"),
     APOLLO: ("node", str(NODE / "apollo.mjs")),
     YOGA: ("node", str(NODE / "yoga.mjs")),
     FLOOR: (sys.executable, "-m", "bench.peers.floor"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,8 +44,8 @@ def viewer(authorization: str | None) -> str | None:
     return subject
 
 
-def build() -> Starlette:
-    server = Server(build_schema())
+def build(*, caches: bool = True) -> Starlette:
+    server = Server(build_schema(caches=caches))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -71,4 +72,5 @@ def build() -> Starlette:
 
 
 if __name__ == "__main__":
-    uvicorn.run(build(), port=int(os.environ["PORT"]), log_level="warning", access_log=False)
+    app = build(caches="bare" not in sys.argv)
+    uvicorn.run(app, port=int(os.environ["PORT"]), log_level="warning", access_log=False)

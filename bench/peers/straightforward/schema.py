@@ -86,7 +86,7 @@ class Subscription:
             watching.discard(queue)
 
 
-def build_schema() -> strawberry.Schema:
+def build_schema(*, caches: bool) -> strawberry.Schema:
     return strawberry.Schema(
         query=Query,
         mutation=Mutation,
@@ -96,5 +96,5 @@ def build_schema() -> strawberry.Schema:
                 DateTime: strawberry.scalar(name="DateTime", serialize=str, parse_value=str)
             }
         ),
-        extensions=[lambda: ParserCache(), lambda: ValidationCache()],
+        extensions=[lambda: ParserCache(), lambda: ValidationCache()] if caches else [],
     )
