@@ -14,6 +14,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from schema.serving import connections
 from schema.serving.connections import HttpConnection
 
 LARGEST = 200_000  # bytes of a request
@@ -137,6 +138,39 @@ async def test_who_is_turned_away_is_so_whether_the_request_comes_whole_or_not(c
         assert await client.hear() == (503, b"busy")
         await client.send(POST + POST)
         assert [await client.hear() for _ in range(2)] == [(503, b"busy")] * 2
+
+
+async def test_a_body_that_looks_like_a_request_is_none() -> None:
+    shop = Shop()
+    async with connected(shop) as client:
+        await client.send(POST.replace(b": 5", b": %d" % len(POST))[: -len(b"query")])
+        await asyncio.sleep(0.01)
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+        assert await client.quiet()
+    assert len(shop.seen) == 1
+
+
+async def test_nobody_is_turned_away_before_who_came_first_is_answered() -> None:
+    shop = Shop(full=False)
+    async with connected(shop) as client:
+        await client.send(POST)
+        await asyncio.sleep(0.01)
+        shop.full = True
+        await client.send(POST)
+        assert await client.quiet()
+        shop.gate.set()
+        assert [await client.hear() for _ in range(2)] == [(200, b"query")] * 2
+
+
+async def test_who_was_turned_away_at_once_is_not_late_with_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "ARRIVAL", 0.05)
+    async with connected(Shop()) as client:
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+        assert await client.quiet()
 
 
 async def test_who_is_turned_away_and_asks_no_more_is_not_kept() -> None:
