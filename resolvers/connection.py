@@ -43,8 +43,7 @@ class Window(NamedTuple):
         for partner, stranger in (("last", "first"), ("last", "after"), ("before", "first")):
             if getattr(self, partner) is not None and getattr(self, stranger) is not None:
                 raise BadUserInput(
-                    stranger,
-                    f"does not go with {partner}: give first and after, or last and before.",
+                    stranger, f"does not go with {partner}: one page goes in one direction."
                 )
         if self.after is not None and self.before is not None:
             raise BadUserInput("before", "does not go with after: one page has one cursor.")

@@ -118,5 +118,5 @@ async def authorize(context: Context, mutation: str) -> User | None:
         writer is not Writer.ACCOUNT and context.principal.is_staff
     )
     if profile is None and not may_lack_one:
-        raise Forbidden("This needs an account: createUser makes one.")
+        raise Forbidden("This needs an account: sign up first.")
     return profile

@@ -74,13 +74,13 @@ def _listing(context: Context, field: str, slug: str | None, wanted: ProductFilt
     order, descending = wanted.order or (by_date if wanted.price is None else by_price)
     if order is ProductOrderField.CREATED_AT:
         if wanted.price is not None:
-            raise BadUserInput("price", "a range of prices goes with the order PRICE alone.")
+            raise BadUserInput("price", "a range of prices goes with the order by price alone.")
         if slug is None:
             return products.with_status(keys, field, status, descending=descending)
         return products.of_category(keys, field, slug, status, descending=descending)
     if slug is None:
         argument = "price" if wanted.order is None else "orderBy"
-        raise BadUserInput(argument, "order or range by price needs a category: give categoryId.")
+        raise BadUserInput(argument, "order or range by price needs a category.")
     return products.of_category_by_price(
         keys, field, slug, status, _price_bounds(context, wanted), descending=descending
     )

@@ -120,9 +120,8 @@ async def update_user(context: Context, wanted: inputs.UpdateUser) -> User:
 async def set_user_status(context: Context, wanted: inputs.SetUserStatus) -> User:
     """ACTIVE or SUSPENDED; erasing is `deleteUser`'s."""
     if wanted.status is UserStatus.DELETED:
-        raise rejected(
-            UserErrorCode.INVALID, "should be ACTIVE or SUSPENDED: see deleteUser", "status"
-        )
+        message = "cannot be set: an account is erased by a mutation of its own"
+        raise rejected(UserErrorCode.INVALID, message, "status")
 
     async def attempt() -> User:
         before = await _editable(context, "setUserStatus", wanted.id)

@@ -156,9 +156,11 @@ class GraphQLEndpoint:
             operation, charge = await admit(self.throttle, caller, address, preparing)
         except Refused as refused:
             errors = failed(self.executor, refused, request_id)
+            if isinstance(refused, RateLimited):
+                return _limited(refused, errors, media)
             if self.streams and media == EVENTS:
                 return self.streams.refuse(refused, errors)
-            return _refused(refused, errors, media)
+            return _response({"errors": errors, **extensions_of(refused)}, _unrun(media), media)
         explain = _wants_explanation(request) and (self.explains or principal.is_staff)
         admitted = Admitted(operation, principal, request_id, arrived, charge, explain)
         if self.streams and media == EVENTS:
@@ -308,12 +310,10 @@ def _open(streams: EventStreams, admitted: Admitted, caller: Caller) -> Response
         raise BadRequest(status, f"{full.message}.", code, again, retryable=True) from None
 
 
-def _refused(refused: Refused, errors: Sequence[dict[str, Any]], media: str) -> Response:
+def _limited(refused: RateLimited, errors: Sequence[dict[str, Any]], media: str) -> Response:
+    again = {"retry-after": str(ceil(refused.retry_after))}
     body = {"errors": errors, **extensions_of(refused)}
-    if isinstance(refused, RateLimited):
-        again = {"retry-after": str(ceil(refused.retry_after))}
-        return _response(body, 429, media, again)
-    return _response(body, _unrun(media), media)
+    return _response(body, 429, JSON if media == EVENTS else media, again)
 
 
 def _unrun(media: str) -> int:

@@ -34,7 +34,7 @@ class CursorExpired(CartographError):
     def __init__(self) -> None:
         super().__init__(
             "The changes behind this cursor are no longer kept: read the data again, with a new "
-            "changeCursor, and subscribe from there."
+            "cursor of changes, and subscribe from there."
         )
 
 

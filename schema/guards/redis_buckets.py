@@ -2,7 +2,7 @@
 
 What is asked while a call is on its way goes together with the next, so that one connection is
 enough, and a busy service makes few calls. While Redis does not answer, each process counts for
-itself: no request waits for it longer than `_PATIENCE`, and none fails.
+itself: no call takes longer than `_PATIENCE`, and no request fails.
 """
 
 from __future__ import annotations

@@ -126,6 +126,7 @@ class HttpConnection(Impatient, HttpToolsProtocol):
         if not self.parser.should_keep_alive():
             self.transport.close()
         self.on_response_complete()
+        self._listen_if_heard()
 
     def _dismiss(self, data: bytes) -> bool:
         """Whether that was a request that is turned away, and nothing but it."""
@@ -136,6 +137,7 @@ class HttpConnection(Impatient, HttpToolsProtocol):
         if not answer:
             return False
         self.transport.write(answer)
+        self._listen_if_heard()
         self.server_state.total_requests += 1
         self._dismissed = self.loop.time()
         if self._arriving:
@@ -143,6 +145,21 @@ class HttpConnection(Impatient, HttpToolsProtocol):
         if self.timeout_keep_alive_task is None:
             self._keep_alive(self.timeout_keep_alive)
         return True
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._listen_if_heard()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._is_next() and not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def _listen_if_heard(self) -> None:
+        """Or whoever asks on and reads nothing would have all the answers kept here: those that
+        are made at once wait for nobody."""
+        if self.flow.write_paused and self._is_next() and not self.transport.is_closing():
+            self.flow.pause_reading()
 
     def timeout_keep_alive_handler(self) -> None:
         # Not begun anew for each request that is dismissed, which would cost as much as its answer.
@@ -182,7 +199,8 @@ class HttpConnection(Impatient, HttpToolsProtocol):
     def _await_more(self, size: int) -> None:
         """What came does not end a request. It may begin none, too, or come behind an answer."""
         self._arrived += size
-        in_head = self.cycle is None or self.cycle.scope is not self.scope
+        is_passed_over = self._answer is not None
+        in_head = not is_passed_over and (self.cycle is None or self.cycle.scope is not self.scope)
         most = LARGEST_HEAD if in_head else self._largest
         if self._arrived > most or len(self.headers or ()) > _HEADERS:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)

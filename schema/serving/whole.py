@@ -13,8 +13,12 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-_START = b"POST /"
-_VERSION = b" HTTP/1.1\r\n"
+# By the letter of RFC 9112: who is lenient with a bare LF, a folded line or a space before the
+# colon may see another request there.
+_HEAD = re.compile(
+    rb"POST (/[\x21-\x7e]*) HTTP/1\.1\r\n"
+    rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)+"
+)
 _LENGTH = b"\r\ncontent-length: "
 _ID = b"\r\nx-request-id:"
 _KEPT = b"\r\nconnection: keep-alive\r\n"
@@ -43,8 +47,8 @@ def whole_request(data: bytes) -> Whole | None:
 def _head(head: bytes) -> tuple[Whole | None, int]:
     """What a head says, and how many bytes its body has; -1 where one cannot be sure. Most of
     those that come are the same: what differs from client to client is in their bodies."""
-    line = head.find(_VERSION)
-    if line < 0 or not head.startswith(_START):
+    told = _HEAD.fullmatch(head)
+    if told is None:
         return _NONE
     lines = head.lower()
     if any(word in lines for word in _IN_DOUBT):
@@ -59,4 +63,4 @@ def _head(head: bytes) -> tuple[Whole | None, int]:
     if (at := lines.find(_ID)) >= 0:
         value = head[at + len(_ID) : lines.find(b"\r\n", at + 2)]
         headers = ((b"x-request-id", value.strip()),)
-    return Whole(b"POST", head[len(_START) - 1 : line], headers), int(digits)
+    return Whole(b"POST", told[1], headers), int(digits)

@@ -60,6 +60,10 @@ def handed_over(tree: ast.AST) -> Iterator[ast.expr | None]:
                 yield None
             case ast.Assign(_, value) | ast.AnnAssign(_, _, value) if is_constructor(value):
                 yield None
+            case ast.ClassDef(bases=bases) if any(map(is_constructor, bases)):
+                yield None
+            case ast.Attribute(value) if is_constructor(value):
+                yield None
     # The name of a parameter anywhere else: what it gets is not to be seen from here.
     rest = {id(part) for key in seen for part in ast.walk(key)} | documentation(tree)
     if any(isinstance(n, ast.expr) and is_named(n) and id(n) not in rest for n in ast.walk(tree)):
@@ -75,9 +79,19 @@ def of_constructor(
         unpacked = [each for each in arguments[:place] if isinstance(each, ast.Starred)]
         if unpacked or any(k.arg is None for k in keywords):
             yield None
+    elif is_of_any_class(called):
+        yield None
     elif name_of(called) != "isinstance":
         handed_on = [*arguments, *(k.value for k in keywords)]
         yield from (None for each in handed_on if is_constructor(each))
+
+
+def is_of_any_class(called: ast.expr) -> bool:
+    """Whether it makes another object of a class that is not to be seen."""
+    match called:
+        case ast.Attribute(_, "__class__") | ast.Call(ast.Name("type"), [_]):
+            return True
+    return False
 
 
 def is_constructor(node: ast.expr | None) -> bool:
@@ -162,6 +176,10 @@ def bound_in_functions(name: str, tree: ast.AST) -> Iterator[ast.expr | None]:
             case ast.Name(found, ast.Store()) if found == name and id(node) not in plain:
                 yield None
             case ast.MatchAs(name=bound) | ast.MatchStar(name=bound) if bound == name:
+                yield None
+            case ast.ExceptHandler(name=bound) | ast.alias(asname=bound) if bound == name:
+                yield None
+            case ast.alias(name=bound, asname=None) if bound == name:
                 yield None
 
 
@@ -304,6 +322,10 @@ def test_the_expressions_of_the_shop_are_found() -> None:
         "Update(*given)",
         "Condition(**given)",
         "replace(update, expression=given)",
+        "class Own(Condition):\n  pass",
+        "Condition.__call__(given)",
+        "type(condition)(given)",
+        "condition.__class__(given)",
         # The name of a parameter where nobody looks for one.
         'x["FilterExpression"] += " AND #b = :b"',
         'x["FilterExpression"]: str = given',
@@ -321,6 +343,9 @@ def test_the_expressions_of_the_shop_are_found() -> None:
         "def f():\n  if CONSTANT := given:\n    Condition(CONSTANT)",
         "def f():\n  with given as CONSTANT:\n    Condition(CONSTANT)",
         "def f():\n  match given:\n    case CONSTANT:\n      Condition(CONSTANT)",
+        "def f():\n  from given import CONSTANT\n  Condition(CONSTANT)",
+        "def f():\n  import given as CONSTANT\n  Condition(CONSTANT)",
+        "def f():\n  try:\n    g()\n  except E as CONSTANT:\n    Condition(CONSTANT)",
         'def f():\n  SHAPES["x"] = given\n  Condition(SHAPES["x"])',
         "def f():\n  SHAPES.update(given)\n  Condition(SHAPES[1])",
         "def f(condition):\n  query(FilterExpression=condition.expression)",

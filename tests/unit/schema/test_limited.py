@@ -95,15 +95,16 @@ async def test_who_sends_ever_new_documents_that_take_long_is_refused_before_the
 # --- server-sent events ---------------------------------------------------------------------
 
 
-async def test_a_stream_that_is_refused_is_one_event_that_says_so(world: World) -> None:
+async def test_a_stream_that_is_refused_is_so_by_its_status(world: World) -> None:
     limited = throttle(1)
     async with asked(world, TICKS, throttle=limited) as first:
         assert first.status == 200
         async with asked(world, TICKS, throttle=limited) as second:
-            assert second.status == 200
-            part = (await second.hear()).removesuffix(b"event: complete\ndata: \n\n")
-            result = orjson.loads(part.removeprefix(b"event: next\ndata: "))
-    assert result["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+            assert (second.status, second.headers["retry-after"]) == (429, "10")
+            assert second.headers["content-type"] == "application/json; charset=utf-8"
+            result = orjson.loads(await second.hear())
+    told = result["errors"][0]["extensions"]
+    assert (told["code"], told["retryAfterMs"]) == ("RATE_LIMITED", 10_000)
     assert result["extensions"]["cost"]["throttle"]["currentlyAvailable"] == 0
 
 

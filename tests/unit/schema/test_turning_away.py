@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from schema.serving import connections
 from schema.serving.connections import HttpConnection
 
+LARGEST = 200_000  # bytes of a request
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy"
 POST = b"POST /graphql HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nquery"
 
@@ -26,6 +29,7 @@ class Shop:
 
     full: bool = True
     fills: bool = False
+    refusal: bytes = REFUSAL
     seen: list[tuple[bytes, bytes, list[tuple[bytes, bytes]]]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -37,7 +41,7 @@ class Shop:
     ) -> bytes | None:
         self.seen.append((method, target, [*headers]))
         full, self.full = self.full, self.full or self.fills
-        return REFUSAL if full else None
+        return self.refusal if full else None
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()
@@ -77,7 +81,13 @@ class Client:
 
 @asynccontextmanager
 async def connected(shop: Shop, *, keep_alive: float = 5.0) -> AsyncIterator[Client]:
-    config = uvicorn.Config(shop, log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        shop,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        h11_max_incomplete_event_size=LARGEST,
+    )
     config.timeout_keep_alive = cast("int", keep_alive)
     config.load()
     state = ServerState()
@@ -130,6 +140,39 @@ async def test_who_is_turned_away_is_so_whether_the_request_comes_whole_or_not(c
         assert [await client.hear() for _ in range(2)] == [(503, b"busy")] * 2
 
 
+async def test_a_body_that_looks_like_a_request_is_none() -> None:
+    shop = Shop()
+    async with connected(shop) as client:
+        await client.send(POST.replace(b": 5", b": %d" % len(POST))[: -len(b"query")])
+        await asyncio.sleep(0.01)
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+        assert await client.quiet()
+    assert len(shop.seen) == 1
+
+
+async def test_nobody_is_turned_away_before_who_came_first_is_answered() -> None:
+    shop = Shop(full=False)
+    async with connected(shop) as client:
+        await client.send(POST)
+        await asyncio.sleep(0.01)
+        shop.full = True
+        await client.send(POST)
+        assert await client.quiet()
+        shop.gate.set()
+        assert [await client.hear() for _ in range(2)] == [(200, b"query")] * 2
+
+
+async def test_who_was_turned_away_at_once_is_not_late_with_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "ARRIVAL", 0.05)
+    async with connected(Shop()) as client:
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+        assert await client.quiet()
+
+
 async def test_who_is_turned_away_and_asks_no_more_is_not_kept() -> None:
     async with connected(Shop(), keep_alive=0.05) as client:
         for _ in range(3):
@@ -156,6 +199,47 @@ async def test_a_body_that_comes_in_pieces_is_passed_over() -> None:
         await client.send(head + b"5\r\nquery\r\n")
         await client.send(b"3\r\nabc\r\n0\r\n\r\n")
         assert await client.hear() == (503, b"busy")
+
+
+async def test_a_large_body_is_passed_over_as_well() -> None:
+    async with connected(Shop()) as client:
+        await client.send(POST.replace(b": 5", b": 100000")[: -len(b"query")])
+        for _ in range(10):
+            await client.send(b"x" * 10_000)
+            await asyncio.sleep(0.01)
+        assert await client.hear() == (503, b"busy")
+        await client.send(POST)
+        assert await client.hear() == (503, b"busy")
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("together", [1, 25])
+def test_who_does_not_hear_is_not_listened_to(
+    loop: Callable[[], asyncio.AbstractEventLoop], together: int
+) -> None:
+    large = REFUSAL.replace(b": 4", b": 100000") + b"!" * (100_000 - 4)
+    shop, most = Shop(refusal=large), 1_000
+
+    async def ask() -> None:
+        async with connected(shop) as client:
+            [connection] = client.connections
+            asked = 0
+            while not connection.flow.read_paused and asked < most:
+                await client.send(POST * together)
+                asked += together
+                while (  # noqa: ASYNC110 nothing announces it
+                    len(shop.seen) < asked and not connection.flow.read_paused
+                ):
+                    await asyncio.sleep(0)
+            assert asked < most
+            assert connection.transport.get_write_buffer_size() < (together + 2) * len(large)
+            for _ in range(asked):
+                assert (await client.hear())[0] == 503
+            await client.send(POST)
+            assert (await client.hear())[0] == 503
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(ask())
 
 
 async def test_who_asks_to_close_is_answered_and_closed() -> None:

@@ -109,6 +109,7 @@ async def test_a_redis_that_hangs_is_not_waited_for(
     shared = buckets(redis)
     await shared.take(ME, 90)
     monkeypatch.setattr(redis_buckets, "_PATIENCE", 0.01)
+    monkeypatch.setattr(redis_buckets, "_PAUSE", 3_600.0)
     await redis.client_pause(60_000, all=True)
 
     left = await asyncio.wait_for(asyncio.gather(*(shared.take(ME, 1) for _ in range(3))), 10)
@@ -116,6 +117,9 @@ async def test_a_redis_that_hangs_is_not_waited_for(
     assert left == pytest.approx([99, 98, 97], abs=0.1)
     # And nobody tries again for a while: this one need not be awaited.
     assert shared.settle(ME, 1, 97) == pytest.approx(98, abs=0.1)
+    monkeypatch.setattr(redis_buckets, "_PATIENCE", 60.0)
+    async with asyncio.timeout(10):
+        assert await shared.take(ME, 1) == pytest.approx(97, abs=0.1)
 
 
 async def test_who_goes_away_while_redis_is_asked_leaves_the_others_alone(redis: Redis) -> None:

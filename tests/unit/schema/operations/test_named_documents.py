@@ -57,6 +57,15 @@ async def test_a_document_that_is_not_found_did_not_run(service: Service) -> Non
         assert code(response) == "PERSISTED_QUERY_NOT_FOUND"
 
 
+async def test_what_others_have_put_on_the_shelf_does_not_run_with_trusted_documents_only() -> None:
+    shelf = MemoryShelf()
+    await shelf.put(sha256(TEXT), TEXT)
+    service = Service(documents=Documents({"abc": "{ hello }"}, shelf, only=True))
+    for named in ({"documentId": sha256(TEXT)}, {"extensions": persisted(TEXT)}):
+        error = only_error(await service.post(named))
+        assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+
+
 async def test_with_trusted_documents_only_nothing_else_runs() -> None:
     service = Service(documents=Documents(TRUSTED, MemoryShelf(), only=True))
 
