@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple, Self, TypeVar, cast
 
 from aiodataloader import DataLoader, Loader, dispatch_queue_batch
@@ -92,9 +92,17 @@ class SharingLoader(DataLoader[K, V]):
 
     def _dispatch(self) -> None:
         queue, self._queue = self._queue, []
-        batch = self._batch
         ended = asyncio.ensure_future(dispatch_queue_batch(self, queue))
-        ended.add_done_callback(lambda _: batch.set_result(None))
+        ended.add_done_callback(partial(self._end, queue, self._batch))
+
+    def _end(
+        self, queue: list[Loader], batch: asyncio.Future[None], ended: asyncio.Future[None]
+    ) -> None:
+        if ended.cancelled():  # by the end of the event loop, which waits for who waits here
+            for key, future in queue:
+                self.clear(key)
+                asyncio.Future.cancel(future)
+        batch.set_result(None)
 
     def prime(self, key: K, value: V) -> Self:
         if key not in self._cache:

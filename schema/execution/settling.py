@@ -55,6 +55,12 @@ class _Settling:
         self._cancelled = True
         for future in list(self._waiting.values()):
             future.cancel()
+        # Nobody cancels what is shared, but who waits for it need not go on.
+        batches, self._batches = self._batches, {}
+        for batch, waiting in batches.items():
+            batch.remove_done_callback(self._resume_all)
+            for index, steps in waiting:
+                self._loop.call_soon(self._leave, index, steps)
 
     def _start(self) -> None:
         in_tasks = self._in_tasks
@@ -76,10 +82,13 @@ class _Settling:
         if not self._left:
             self._end()
 
-    def _step(self, index: int, steps: Any) -> None:
+    def _leave(self, index: int, steps: Any) -> None:
+        self._step(index, steps, asyncio.CancelledError())
+
+    def _step(self, index: int, steps: Any, thrown: BaseException | None = None) -> None:
         try:
             # What it waited for, done by now, gives its result or raises its error in there.
-            self._wait(index, steps, steps.send(None))
+            self._wait(index, steps, steps.throw(thrown) if thrown else steps.send(None))
         except StopIteration as stop:
             self.results[index] = stop.value
             self._left -= 1

@@ -237,10 +237,14 @@ class Socket:
             errors = failed(self._behind.executor, error, admitted.request_id)
             await self._tell(name, messages.error(name, errors))
         finally:
-            if task := asyncio.current_task():
-                self._mutations.discard(task)
-                if self._operations.get(name) is task:
-                    del self._operations[name]
+            self._ended(name)
+
+    def _ended(self, name: str) -> None:
+        # Not in the coroutine: a task that is cancelled keeps its frame, which would keep the task.
+        if task := asyncio.current_task():
+            self._mutations.discard(task)
+            if self._operations.get(name) is task:
+                del self._operations[name]
 
     async def _stream(self, name: str, admitted: Admitted) -> None:
         operation, principal, request_id, *_ = admitted

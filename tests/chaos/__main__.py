@@ -139,6 +139,8 @@ async def main(seconds: float, seed: int) -> list[str]:
             after = await world.stock()
             await _until_heard(listeners, history, after)
             await ended(listening)
+            for listener in listeners:
+                listener.leave()
             stored = await world.stored([each.name for each in customers])
             listens = {each.name: each.product for each in listeners}
             _report(history, world)

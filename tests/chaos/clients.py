@@ -159,11 +159,14 @@ class Listener:
             self._away_since = time.monotonic()
             self._was_restarting = self.is_restarting()
 
+    def leave(self) -> None:
+        """All is over: who has not come back by now never has."""
+        self._is_back()
+
     def _is_back(self) -> None:
         if self._away_since is not None:
             seconds = time.monotonic() - self._away_since
-            alone = self._was_restarting and self.is_restarting()
-            self.history.gaps.append(Gap(self.name, seconds, alone))
+            self.history.gaps.append(Gap(self.name, seconds, self._was_restarting))
             self._away_since = None
 
 

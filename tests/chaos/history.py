@@ -39,7 +39,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Seconds that a listener's socket was away, and whether a restart was all that went on."""
+    """Seconds that a listener's socket was away, and whether a restart was all that went on when
+    it left."""
 
     listener: str
     seconds: float
@@ -88,10 +89,14 @@ def _orders(history: History, outcome: Outcome) -> Iterator[str]:
     if len(stored) < len(outcome.orders):
         yield "an order is stored twice"
     by_key: dict[tuple[str, str], str] = {}
+    by_order: dict[str, str] = {}
     for each in history.placed:
         other = by_key.setdefault((each.customer, each.key), each.order)
         if other != each.order:
             yield f"key {each.key} has placed two orders: {other} and {each.order}"
+        first = by_order.setdefault(each.order, each.key)
+        if first != each.key:
+            yield f"keys {first} and {each.key} were told of one order: {each.order}"
         kept = stored.get(each.order)
         if kept is None:
             yield f"order {each.order} of {each.customer} is lost"

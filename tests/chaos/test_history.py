@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+import socket
 from dataclasses import replace
 
 import pytest
 
+from tests.chaos.clients import Listener, ended
 from tests.chaos.history import Change, Gap, History, Outcome, Placed, Stored, violations
 
 PEN = {"pen": 2}
@@ -75,6 +79,47 @@ def test_two_orders_of_one_key_are_seen() -> None:
     found.placed.append(Placed("a", "k1", "o2", PEN))
 
     assert any("two orders" in each for each in violations(found, OUTCOME))
+
+
+def test_one_order_for_two_keys_is_seen() -> None:
+    found = history()
+    found.placed.append(Placed("a", "k3", "o1", PEN))
+
+    assert any("one order" in each for each in violations(found, OUTCOME))
+
+
+async def test_a_socket_that_is_away_when_all_is_over_has_been_so_since_its_restart() -> None:
+    found, met = History(), asyncio.Event()
+    restarting = iter([True])
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        listener = Listener(
+            "l",
+            "",
+            ["http://{}:{}".format(*taken.getsockname())],
+            "pen",
+            found,
+            Hurried(met),
+            is_restarting=lambda: next(restarting, False),
+        )
+        listening = asyncio.create_task(listener.listen())
+        await asyncio.wait_for(met.wait(), 20)
+        await ended([listening])
+    listener.leave()
+
+    assert [(gap.listener, gap.restarting) for gap in found.gaps] == [("l", True)]
+
+
+class Hurried(random.Random):
+    """Tells of each pause that is drawn, and makes it short."""
+
+    def __init__(self, met: asyncio.Event) -> None:
+        super().__init__(1)
+        self._met = met
+
+    def uniform(self, a: float, b: float) -> float:
+        self._met.set()
+        return 0.0
 
 
 def test_a_socket_that_is_long_in_coming_back_is_seen() -> None:

@@ -87,6 +87,7 @@ class Service:
     origins: tuple[str, ...] = ()
     documents: Documents = field(default_factory=lambda: Documents({}, None))
     throttle: Throttle | None = None
+    deadline: float = 5.0
 
     async def authenticate(self, authorization: str | None, tenant: str | None) -> Principal:
         self.authenticated.append((authorization, tenant))
@@ -99,7 +100,7 @@ class Service:
 
     def app(self) -> ASGIApp:
         executor = Executor(self.schema, limits=Limits(), introspection=self.introspection)
-        shop = _shop(self.store)
+        shop = _shop(self.store, self.deadline)
         endpoint = GraphQLEndpoint(
             executor=executor,
             shop=shop,
@@ -153,7 +154,7 @@ def _dashed(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def _shop(store: Counter) -> Shop:
+def _shop(store: Counter, deadline: float) -> Shop:
     return Shop(
         journal=MemoryJournal(lambda: NOW),
         client=cast("Any", store),
@@ -161,8 +162,8 @@ def _shop(store: Counter) -> Shop:
         shards=4,
         currency=Currency("JPY", 0),
         cursors=CursorCodec(["a key of sixteen or more"]),
-        deadline=5,
-        write_deadline=5,
+        deadline=deadline,
+        write_deadline=deadline,
         read_budget=100,
         now=lambda: NOW,
     )

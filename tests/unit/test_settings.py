@@ -10,6 +10,7 @@ import pytest
 
 import settings
 from datasources.errors import ConfigurationError
+from schema.guards.admission import Places
 from settings import Settings, describe, load
 from tests.support.stacks import dax
 
@@ -29,6 +30,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
         return load()
 
     return loaded
+
+
+def test_the_times_and_the_room_of_a_request_are_bounded_unless_set(
+    environment: Environment,
+) -> None:
+    found = environment()
+    assert (found.deadline, found.write_deadline) == (5.0, 8.0)
+    assert (found.sockets, found.sockets_per_principal) == (10_000, 10)
+    assert Places().patience == 0.1
 
 
 def test_the_defaults_are_those_of_the_contract(environment: Environment) -> None:

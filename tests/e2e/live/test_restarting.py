@@ -64,6 +64,8 @@ async def test_an_instance_that_ends_under_load_loses_and_doubles_nothing(runnin
             stock = {each: left(stays, each) for each in ids}
             await until_heard(history, {each.name: stock[each.product] for each in listeners})
             await ended(listening)
+            for each in listeners:
+                each.leave()
 
     stored = [order for n in range(CUSTOMERS) for order in orders(stays, f"user-{500 + n}")]
     listens = {each.name: each.product for each in listeners}

@@ -141,6 +141,29 @@ async def test_who_is_cancelled_takes_nothing_from_the_others() -> None:
     assert keys_asked(store) == [1]
 
 
+async def test_a_batch_that_is_cancelled_leaves_nobody_waiting() -> None:
+    """As all are when their event loop ends, which waits for them."""
+    store = with_users(2)
+    store.may_answer.clear()
+    found = loaders(store)
+    before = asyncio.all_tasks()
+
+    async def user(number: int) -> object:
+        return await found.user(f"user-{number}")
+
+    waiting = [asyncio.create_task(user(number)) for number in range(2)]
+    await store.asked.wait()
+    batches = asyncio.all_tasks() - before - {*waiting}
+    for task in (*batches, *waiting):
+        task.cancel()
+
+    done, _ = await asyncio.wait(waiting, timeout=5)
+    assert done == {*waiting}
+    assert all(task.cancelled() for task in waiting)
+    store.may_answer.set()
+    assert await found.user("user-1") == items.user(1)
+
+
 async def test_a_page_outlives_who_asked_for_it_as_well() -> None:
     store = shop_of(products.row(KEYS, items.product(0)))
     store.may_answer.clear()  # holds back the products behind the keys of the index

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import strawberry
 
 from datasources.errors import DeadlineExceeded
 from datasources.queries import Query
 from resolvers.principal import Principal
+from schema.headers import JSON
 from schema.running import Admitted, answer
+from tests.support.endpoint import Service
 from tests.support.sockets import ADD, SLOW, World, executor
 
 NOBODY = Principal.anonymous("default")
@@ -46,6 +50,30 @@ async def test_the_time_counts_from_the_arrival_of_the_request() -> None:
     body = await told(world, SLOW, seconds=60, ago=60)
 
     assert body["errors"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
+
+
+@strawberry.type(name="Query")
+class Soon:
+    @strawberry.field
+    async def soon(self) -> str:
+        await asyncio.sleep(0)
+        return "now"
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_the_time_that_a_body_takes_to_come_counts(is_late: bool) -> None:
+    service = Service(schema=strawberry.Schema(Soon), deadline=0.1 if is_late else 60)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"query": '
+        await asyncio.sleep(0.2)  # it is time itself that is to pass
+        yield b'"{ soon }"}'
+
+    response = await service.send("POST", content=body(), headers={"content-type": JSON})
+    found = response.json()
+    codes = [error["extensions"]["code"] for error in found.get("errors", ())]
+    assert codes == (["DEADLINE_EXCEEDED"] if is_late else [])
+    assert found["data"] == (None if is_late else {"soon": "now"})
 
 
 async def test_an_operation_that_ends_in_time_is_left_alone() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from resolvers.loaders import SharingLoader
 from schema.execution.settling import settle
 
 
@@ -99,6 +100,56 @@ async def test_cancelled_it_lets_everything_clean_up() -> None:
     await asyncio.sleep(0)
     assert cleaned == ["up", "up"]
     assert all(future.cancelled() for future in waited)
+
+
+class Held(SharingLoader[int, int]):
+    """A loader whose batches are held back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[int]] = []
+        self.may_answer = asyncio.Event()
+
+    async def batch_load_fn(self, keys: list[int]) -> list[int]:
+        self.asked.append(keys)
+        await self.may_answer.wait()
+        return keys
+
+
+async def test_all_that_wait_for_one_batch_go_on_together() -> None:
+    held = Held()
+    held.may_answer.set()
+
+    async def two_levels(key: int) -> int:
+        return await held.load(key) + await held.load(key + 10)
+
+    assert await settle([two_levels(key) for key in range(3)], set()) == [10, 12, 14]
+    assert held.asked == [[0, 1, 2], [10, 11, 12]]
+
+
+async def test_cancelled_it_has_nobody_go_on_with_what_is_shared() -> None:
+    held, cleaned = Held(), []
+
+    async def two_levels(key: int) -> int:
+        try:
+            return await held.load(key) + await held.load(key + 10)
+        finally:
+            cleaned.append(key)
+
+    shares = held.load(0)
+    task = asyncio.create_task(settle([two_levels(key) for key in range(3)], set()))
+    while len(held.asked) < 2:  # noqa: ASYNC110 the loader tells nobody
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    held.may_answer.set()
+
+    assert await shares == 0
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert cleaned == [0, 1, 2]
+    assert held.asked == [[0], [1, 2]]
 
 
 async def test_what_needs_a_task_has_one_from_the_second_time_on() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import logging.handlers
 import time
+import weakref
+from typing import Any
 
 import orjson
 import pytest
@@ -605,3 +608,23 @@ async def test_a_client_that_does_not_read_holds_up_nobody_else(world: World) ->
         stuck.leave()
         stuck.reads.set()
         await within(slow.closed.wait())
+
+
+async def test_what_a_client_that_is_gone_subscribed_to_is_freed_without_the_collector(
+    world: World,
+) -> None:
+    gc.disable()
+    try:
+        async with connected(world.sockets()) as peer:
+            peer.subscribe("a", TICKS)
+            await world.source.next()
+            [task] = (weakref.ref(each) for each in asyncio.all_tasks() if is_subscription(each))
+            assert task() is not None
+        await asyncio.sleep(0)
+        assert task() is None
+    finally:
+        gc.enable()
+
+
+def is_subscription(task: asyncio.Task[Any]) -> bool:
+    return task.get_name() == "subscription"
