@@ -86,7 +86,7 @@ class Subscription:
             watching.discard(queue)
 
 
-def build_schema(*, caches: bool) -> strawberry.Schema:
+def build_schema(*, caches: bool = True) -> strawberry.Schema:
     return strawberry.Schema(
         query=Query,
         mutation=Mutation,
