@@ -180,9 +180,13 @@ class Executor:
         )
         if isinstance(prepared, list):
             raise Refused(*(self._of_input(error) for error in prepared))
-        source = create_source_event_stream(prepared)
-        if isinstance(source, Awaitable):
-            source = await source
+        try:
+            source = create_source_event_stream(prepared)
+            if isinstance(source, Awaitable):
+                source = await source
+        finally:
+            # Methods of its own: it would wait for the collector, and hold all it was given.
+            del prepared.async_helpers
         if not isinstance(source, Watch):
             assert isinstance(source, ExecutionResult)  # noqa: S101 by the library's contract
             raise Refused(*map(self._of_field, source.errors or ()))

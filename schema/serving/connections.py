@@ -195,6 +195,8 @@ class HttpConnection(Impatient, HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._stop_arriving()
         super().handle_websocket_upgrade()
+        # It knows this connection as this knows it, and nobody tells of the end any more.
+        self.parser = cast("Any", None)
 
     def _await_more(self, size: int) -> None:
         """What came does not end a request. It may begin none, too, or come behind an answer."""

@@ -32,6 +32,14 @@ class SocketConnection(Impatient, WebSocketsSansIOProtocol):
         if not self.close_sent:  # the application is about to be asked
             self.scope["extensions"][AT_ONCE] = {"write": self.write}
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # Each of them knows this connection, or itself: a socket lives so long that the collector
+        # would come to it late, and what it held is much.
+        if scope := getattr(self, "scope", None):  # or the handshake was none
+            scope["extensions"].pop(AT_ONCE, None)
+        self.conn.parser.close()
+
     def start_keepalive(self) -> None:
         """The socket is accepted. What was said for that is not kept for as long as it lives."""
         super().start_keepalive()

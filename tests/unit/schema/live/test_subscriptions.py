@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from datasources import categories, products, users
 from datasources.cursor import CursorCodec
@@ -572,3 +574,20 @@ async def test_the_last_to_leave_ends_the_group_and_what_it_listened_with() -> N
         await settle()
     assert rig.live.groups == 0
     assert not rig.journal._listeners._by_tenant["t"]
+
+
+async def test_what_a_subscription_was_asked_with_is_freed_without_the_collector() -> None:
+    rig = Rig()
+    gc.collect()
+    gc.disable()
+    try:
+        subscription = await rig.subscribe(PRODUCTS, product=of(PRODUCT))
+        found = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, StrawberryGraphQLCoreExecutionContext)
+        ]
+        assert found == []
+        await subscription.aclose()
+    finally:
+        gc.enable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.server import ServerProtocol
 
 from datasources.errors import ConfigurationError
 from schema.http import GraphQLEndpoint
@@ -30,12 +32,15 @@ from schema.live.sockets import SocketEndpoint
 from schema.live.sse import EventStreams
 from schema.serving import server as serving
 from schema.serving import transports
+from schema.serving.connections import HttpConnection
 from schema.serving.server import address, is_loopback, listen, serve_app
+from schema.serving.socket_connections import SocketConnection
 from tests.support.sockets import ADD, PATIENCE, TICKS, Results, World, executor, within
 
 REQUEST_ID = "made-for-what-is-none"
 SHORT = 0.2  # seconds
 LARGEST = 4_096
+TURNS = 300  # of waiting for what is to be seen soon
 INIT = {"type": "connection_init", "payload": {"authorization": "Bearer swordfish"}}
 SUBSCRIBE = {"id": "1", "type": "subscribe", "payload": {"query": TICKS}}
 
@@ -335,6 +340,31 @@ async def test_a_handshake_of_another_version_is_refused(
         assert b" 400 " in await within(reader.readline())
         writer.close()
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+def connections() -> list[str]:
+    """Of this process, by their classes."""
+    kinds = (HttpConnection, SocketConnection, ServerProtocol)
+    return [type(each).__name__ for each in gc.get_objects() if isinstance(each, kinds)]
+
+
+@on_uvloop
+async def test_a_socket_that_is_gone_is_freed_without_the_collector(world: World) -> None:
+    async with served(world) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            async with server.connected() as client:
+                await client.send(orjson.dumps(INIT).decode())
+                await client.recv()
+                assert sorted(connections()) == ["ServerProtocol", "SocketConnection"]
+            for _ in range(TURNS):
+                if not connections():
+                    break
+                await asyncio.sleep(0.01)
+            assert connections() == []
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("cut", [1, 3])
