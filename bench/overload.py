@@ -161,8 +161,8 @@ class Overload:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Of several rounds each the one with most answers: whatever else the machine does can only
-    take from them."""
+    """A round: its peak, and what was left of that when more came. Of several the median counts,
+    for what else the machine does may take from either."""
 
     workload: Workload
     peak: Peak
@@ -178,21 +178,18 @@ async def measure(
 ) -> Found:
     bodies = requests(workload, "/graphql")
     await drive(service.port, bodies, CALLERS, WARM_UP)
-    peaks, overloads = [], []
+    found: list[Found] = []
     for _ in range(2 * rounds):
         before = service.cpu()
         done = await drive(service.port, bodies, CALLERS, seconds)
-        peaks.append(Peak.of(done, service.cpu() - before))
-        peak = max(peaks, key=lambda one: one.rate)
-        found = await overload(bodies, service, seconds, times, peak)
+        peak = Peak.of(done, service.cpu() - before)
+        over = await overload(bodies, service, seconds, times, peak)
         await asyncio.sleep(CALM)
-        if not found.found.unsent:  # or the load was less than it should be
-            overloads.append(found)
-        if len(overloads) == rounds:
-            break
-    else:
-        raise SystemExit("the machine does too much else to send what should be sent")
-    return Found(workload, peak, max(overloads, key=lambda one: one.rate))
+        if not over.found.unsent:  # or the load was less than it should be
+            found.append(Found(workload, peak, over))
+        if len(found) == rounds:
+            return sorted(found, key=lambda one: one.share)[rounds // 2]
+    raise SystemExit("the machine does too much else to send what should be sent")
 
 
 async def overload(
@@ -237,8 +234,8 @@ def page(measured: Sequence[Found], seconds: float, rounds: int, times: float) -
     yield (
         f"The peak is of {CALLERS} callers who each wait for their answer. Then requests come at "
         f"{times:g} times that rate over up\nto {CONNECTIONS:,} connections, whether or not those "
-        f"before them were answered. Each is the best of {rounds} rounds of {seconds:g} seconds, "
-        "for\nwhatever else the machine does only takes. The service has a core for itself, the "
+        f"before them were answered. Each line is of the median of {rounds} rounds, both "
+        f"of {seconds:g} seconds, one\nafter the other. The service has a core for itself, the "
         "load and a stub DynamoDB\nthe other; *busy* is what it had of it, and *useful* what of "
         "that went into answers, if these cost what\nthey cost at the peak; the rest is "
         "refusals'. Times are from when a request was due. The goal is "
