@@ -33,7 +33,7 @@ from bench.contenders import (
     settings,
     until_open,
 )
-from bench.load import Caller, Round, drive
+from bench.load import Caller, Refusal, Round, drive
 from bench.report import about
 from bench.service import HOST
 from bench.shelf import stock
@@ -181,10 +181,15 @@ async def measure(
     found: list[Found] = []
     for _ in range(2 * rounds):
         before = service.cpu()
-        done = await drive(service.port, bodies, CALLERS, seconds)
-        peak = Peak.of(done, service.cpu() - before)
-        over = await overload(bodies, service, seconds, times, peak)
-        await asyncio.sleep(CALM)
+        try:
+            done = await drive(service.port, bodies, CALLERS, seconds)
+            peak = Peak.of(done, service.cpu() - before)
+            over = await overload(bodies, service, seconds, times, peak)
+        except Refusal as refusal:  # a machine that stands still makes the store's calls late
+            print(f"a round that does not count: {refusal}"[:200], file=sys.stderr)
+            continue
+        finally:
+            await asyncio.sleep(CALM)
         if not over.found.unsent:  # or the load was less than it should be
             found.append(Found(workload, peak, over))
         if len(found) == rounds:
@@ -204,9 +209,9 @@ async def overload(
     used = service.cpu() - before
     refusals = used - found.all_answered * peak.cost
     if found.odd:
-        raise SystemExit(f"neither answers nor refusals: {found.odd}")
+        raise Refusal(f"neither answers nor refusals: {found.odd}")
     if found.lost:
-        raise SystemExit(f"{found.lost} connections were lost")
+        raise Refusal(f"{found.lost} connections were lost")
     return Overload(
         offered=times * peak.rate,
         rate=len(found.times) / seconds,
