@@ -104,13 +104,8 @@ class SharingLoader(DataLoader[K, V]):
                 asyncio.Future.cancel(future)
         batch.set_result(None)
 
-    def prime(self, key: K, value: V) -> Self:
-        if key not in self._cache:
-            self._primed.setdefault(key, value)
-        return self
-
     def prime_all(self, pairs: Iterable[tuple[K, V]]) -> None:
-        """As `prime`, of keys and values that are not even looked at before somebody loads."""
+        """Values that came with something else; not even looked at before somebody loads."""
         self._brought.append(pairs)
 
     def _take_in(self) -> None:
