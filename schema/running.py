@@ -86,18 +86,24 @@ async def admit(
 
 
 @asynccontextmanager
-async def placed(admission: Admission | None, charge: Charge | None) -> AsyncIterator[None]:
+async def placed(admission: Admission | None) -> AsyncIterator[None]:
     """A place for an operation that came over an open connection. Raises Refused where there is
-    none, and what was charged is given back."""
+    none."""
     if admission and not await admission.enter():
-        if charge:
-            charge.settle(Meter())
         raise Refused(refusal(places.CODE, places.MESSAGE, retryable=True))
     try:
         yield
     finally:
         if admission:
             admission.leave()
+
+
+def settle_with(task: asyncio.Task[None], asked: Admitted) -> None:
+    """Settles what was charged for an operation once its task is over, if that has not: it may be
+    refused a place, or cancelled before it begins. A subscription has paid for one event."""
+    charge = asked.charge
+    if charge and asked.operation.kind is not OperationType.SUBSCRIPTION:
+        task.add_done_callback(lambda _: charge.settle(Meter()))
 
 
 async def answer(executor: Executor, shop: Shop, asked: Admitted) -> tuple[dict[str, Any], bool]:

@@ -69,9 +69,13 @@ class Charge:
     caller: Caller
     taken: float
     left: float
+    is_settled: bool = False
 
     def settle(self, meter: Meter) -> None:
-        """To be called once, when it has run, or could not."""
+        """When it has run, or could not. Only the first time counts."""
+        if self.is_settled:
+            return
+        self.is_settled = True
         self.left = self.buckets.settle(self.caller, self.taken - points_of(meter), self.left)
 
     def throttle(self) -> dict[str, float]:

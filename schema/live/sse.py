@@ -33,6 +33,7 @@ from schema.running import (
     extensions_of,
     failed,
     placed,
+    settle_with,
     spread_out,
 )
 
@@ -105,6 +106,7 @@ class EventStream(Response):
     async def _serve(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         work = asyncio.create_task(self._work(send))
+        settle_with(work, self._admitted)
         watchers = {
             asyncio.create_task(_left(receive)),
             asyncio.create_task(_set(self._ending)),
@@ -158,7 +160,7 @@ class EventStream(Response):
 
     async def _answer(self) -> bytes:
         streams, admitted = self._streams, self._admitted
-        async with placed(streams.admission, admitted.charge):
+        async with placed(streams.admission):
             body, _ = await answer(streams.executor, streams.shop, admitted)
         return _event(orjson.dumps(body))
 

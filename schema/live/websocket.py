@@ -41,6 +41,7 @@ from schema.running import (
     deliver,
     failed,
     placed,
+    settle_with,
 )
 
 log = logging.getLogger(__name__)
@@ -200,6 +201,7 @@ class Socket:
         kind = admitted.operation.kind
         task = self._spawn(self._run(message.id, admitted), kind.value)
         self._operations[message.id] = task
+        settle_with(task, admitted)
         if kind is OperationType.MUTATION:
             self._mutations.add(task)
 
@@ -259,7 +261,7 @@ class Socket:
 
     async def _answer(self, name: str, admitted: Admitted) -> None:
         behind = self._behind
-        async with placed(behind.admission, admitted.charge):
+        async with placed(behind.admission):
             body, ran = await answer(behind.executor, behind.shop, admitted)
         if ran:
             payload = orjson.dumps(body).decode()

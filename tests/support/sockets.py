@@ -35,6 +35,7 @@ PATIENCE = 20.0  # seconds; the machine may be busy
 TICKS = "subscription { ticks }"
 SLOW = "{ slow }"
 ADD = "mutation { add }"
+THREE = "{ a: greeting { id } b: greeting { id } c: greeting { id } }"  # objects
 
 
 @dataclass
@@ -59,8 +60,22 @@ def _store(info: strawberry.Info) -> Store:
     return cast("Store", info.context.shop.client)
 
 
+@strawberry.interface
+class Node:
+    id: strawberry.ID
+
+
+@strawberry.type
+class Greeting(Node):
+    """An object that costs something."""
+
+
 @strawberry.type
 class Query:
+    @strawberry.field
+    def greeting(self) -> Greeting:
+        return Greeting(id=strawberry.ID("hello"))
+
     @strawberry.field
     def hello(self, name: str = "you") -> str:
         return f"hello {name}"

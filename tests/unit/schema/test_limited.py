@@ -19,7 +19,7 @@ from schema.http import GRAPHQL
 from schema.live.sockets import SocketEndpoint
 from schema.live.sse import EventStreams
 from tests.support.endpoint import HELLO, Service, code, only_error
-from tests.support.sockets import TICKS, Closed, Peer, World, connected
+from tests.support.sockets import THREE, TICKS, Closed, Peer, World, connected
 from tests.unit.schema.live.test_sse import asked
 
 
@@ -168,6 +168,18 @@ async def test_an_operation_too_many_is_refused_and_the_socket_stays(world: Worl
         assert error["extensions"]["retryAfterMs"] == 10_000
         results.put(1)
         assert (await heard(peer, "next"))["id"] == "2"
+
+
+async def test_an_operation_that_is_completed_before_it_begins_is_paid_back(world: World) -> None:
+    endpoint = replace(world.sockets(), throttle=throttle(5))
+    async with connected(endpoint) as peer:
+        peer.subscribe("1", THREE)
+        peer.say({"type": "complete", "id": "1"})
+        for number in "23":
+            peer.subscribe(number, "{ hello }")
+            payload = (await heard(peer, "next"))["payload"]
+            assert payload["data"] == {"hello": "hello you"}
+        assert payload["extensions"]["cost"]["throttle"]["currentlyAvailable"] == 2
 
 
 async def heard(peer: Peer, kind: str) -> dict[str, Any]:
