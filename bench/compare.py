@@ -28,7 +28,7 @@ from bench.contenders import (
 )
 from bench.crowd import Events, follow
 from bench.load import Caller, Round, data_of, drive
-from bench.report import Figures, figures, write
+from bench.report import Figures, figures, times, write
 from bench.shelf import Shelf, stock
 from bench.workloads import Workload, requests, workloads
 from resolvers import global_ids
@@ -125,10 +125,10 @@ async def listen(
 
 
 def show(workload: Workload, found: Mapping[str, Figures]) -> None:
-    floor = found[FLOOR].cpu
     for name, one in found.items():
+        floors = times(one, found[FLOOR])
         print(
-            f"{workload.key}  {name:24} {one.cpu * 1e6:9.0f} us  {one.cpu / floor:6.2f} floors  "
+            f"{workload.key}  {name:24} {one.cpu * 1e6:9.0f} us  {floors:6.2f} floors  "
             f"{one.rate:8.1f}/s  {one.half * 1e3:7.2f} ms  {one.worst * 1e3:7.2f} ms  "
             f"{one.calls:g} calls",
             flush=True,
@@ -137,8 +137,8 @@ def show(workload: Workload, found: Mapping[str, Figures]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of a round of one server")
-    parser.add_argument("--rounds", type=int, default=5, help="each asks every server everything")
+    parser.add_argument("--seconds", type=float, default=0.7, help="of a round of one server")
+    parser.add_argument("--rounds", type=int, default=15, help="each asks every server everything")
     parser.add_argument("--only", default="abcde", metavar="KEYS", help="workloads, such as abc")
     given = parser.parse_args()
     uvloop.run(main(given.seconds, given.rounds, given.only))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, median_low, quantiles
 
 from bench.contenders import BARE, FLOOR, NODES, OURS, SPARED, STRAIGHTFORWARD
 from bench.crowd import LISTENERS, Events
@@ -29,9 +29,11 @@ EVENT_GOALS = (15, 2.5, 25, 40, 35)
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`cpu`: processor seconds a request; `rate`: requests a second; `half` and `worst`: seconds
-    in which half of them and 99 of 100 were answered; `calls`: of the store, a request."""
+    """`cpus`: processor seconds a request, of each round; `cpu`: the median of them, of whose
+    round the others are. `rate`: requests a second; `half` and `worst`: seconds in which half of
+    them and 99 of 100 were answered; `calls`: of the store, a request."""
 
+    cpus: Sequence[float]
     cpu: float
     rate: float
     half: float
@@ -40,16 +42,24 @@ class Figures:
 
 
 def figures(rounds: Sequence[tuple[Round, float]], calls: float) -> Figures:
-    """Those of the round that cost least: whatever else the machine does can only add to it."""
-    best, used = min(rounds, key=lambda one: one[1] / len(one[0].times))
-    cuts = quantiles(best.times, n=100, method="inclusive")
+    cpus = [used / len(done.times) for done, used in rounds]
+    cpu = median_low(cpus)
+    typical = rounds[cpus.index(cpu)][0]
+    cuts = quantiles(typical.times, n=100, method="inclusive")
     return Figures(
-        cpu=used / len(best.times),
-        rate=len(best.times) / best.took,
+        cpus=cpus,
+        cpu=cpu,
+        rate=len(typical.times) / typical.took,
         half=cuts[49],
         worst=cuts[98],
         calls=calls,
     )
+
+
+def times(one: Figures, other: Figures) -> float:
+    """How many times as much as `other` one costs: the median of what each round says, for the
+    machine may be slower in one than in the next."""
+    return median(mine / its for mine, its in zip(one.cpus, other.cpus, strict=True))
 
 
 Found = Mapping[str, Mapping[str, Figures]]
@@ -62,7 +72,7 @@ def write(
     events: Mapping[str, Events],
 ) -> None:
     parts = [
-        _HEAD.format(about=about()),
+        _HEAD.format(about=about(), rounds=_rounds(found)),
         "\n".join(_goals(workloads, found, events)),
         *("\n".join(_workload(each, found[each.key])) for each in workloads),
         "\n".join(_events(events)) if events else "",
@@ -74,15 +84,20 @@ def write(
     print(f"wrote {RESULTS} and {CHART}")
 
 
+def _rounds(found: Found) -> int:
+    return max(len(one.cpus) for by in found.values() for one in by.values())
+
+
 _HEAD = """\
 # What a request costs
 
 `make bench` writes this page; {about}.
-Processor time is user and system of the server's process, in the round that cost it least, for
-whatever else the machine does only adds; servers take turns in each round. Times are those of
-8 callers at once, so they hold the wait for one another; b has one caller, whose 40 calls at once
-fill a pool of connections. Each server has a core for itself, the load and a stub DynamoDB the
-other. The stub answers from memory, so nothing here is DynamoDB's own time.
+Processor time is user and system of the server's process, the median of {rounds} rounds. In each of
+them the servers take turns, and a ratio is the median of what each round says: for the machine may
+be slower in one than in the next. Times are those of 8 callers at once, so they hold the wait for
+one another; b has one caller, whose 40 calls at once fill a pool of connections. Each server has a
+core for itself, the load and a stub DynamoDB the other. The stub answers from memory, so nothing
+here is DynamoDB's own time.
 
 - **Cartograph**: `cartograph serve` as it is, following the table's stream as it does.
 - **Strawberry + aioboto3**: [as their own pages teach it](peers/straightforward), parser and
@@ -112,13 +127,13 @@ def _goals(
     )
     yield "|---|---|---|---|---|---|---|---|"
     for one in workloads:
-        by = {name: figure.cpu for name, figure in found[one.key].items()}
-        own, node = by[OURS], min(by[name] for name in NODES)
+        by = found[one.key]
+        own = by[OURS]
         cells = (
-            _goal(by[STRAIGHTFORWARD] / own, one.goals[0])[0],
-            *_goal(by[BARE] / own, one.goals[0]),
-            *_goal(node / own, one.goals[1]),
-            *_goal(own / by[FLOOR], one.goals[2], most=True),
+            _goal(times(by[STRAIGHTFORWARD], own), one.goals[0])[0],
+            *_goal(times(by[BARE], own), one.goals[0]),
+            *_goal(min(times(by[name], own) for name in NODES), one.goals[1]),
+            *_goal(times(own, by[FLOOR]), one.goals[2], most=True),
         )
         yield f"| {one.key}: {one.title} | {' | '.join(cells)} |"
     if not events:

@@ -9,14 +9,14 @@ import pytest
 from bench import report
 from bench.contenders import APOLLO, BARE, FLOOR, OURS, STRAIGHTFORWARD, YOGA
 from bench.load import Round
-from bench.report import Figures, figures
+from bench.report import Figures, figures, times
 from bench.workloads import Workload
 
 SMALL = Workload("a", "one product", "{ product }", {}, False, 8, (12, 4, 3))
 
 
-def costing(cpu: float) -> Figures:
-    return Figures(cpu=cpu, rate=1, half=1, worst=1, calls=1)
+def costing(*cpus: float) -> Figures:
+    return Figures(cpus, cpus[0], rate=1, half=1, worst=1, calls=1)
 
 
 @pytest.fixture
@@ -32,10 +32,17 @@ def write(own: float) -> None:
     report.write([SMALL], found, {OURS: (2**20, 2**21)}, {})
 
 
-def test_figures_are_those_of_the_round_that_cost_least() -> None:
-    disturbed, quiet = Round([0.3, 0.5], took=1), Round([0.1] * 97 + [0.2] * 3, took=2)
-    found = figures([(disturbed, 0.2), (quiet, 1.0)], calls=1)
-    assert found == Figures(cpu=0.01, rate=50, half=0.1, worst=0.2, calls=1)
+def test_figures_are_those_of_the_round_in_the_middle() -> None:
+    disturbed, usual = Round([0.3, 0.5], took=1), Round([0.1] * 97 + [0.2] * 3, took=2)
+    lucky = Round([0.1, 0.1], took=1)
+    found = figures([(disturbed, 0.2), (usual, 1.0), (lucky, 0.002)], calls=1)
+    cpus = [0.1, 0.01, 0.001]
+    assert found == Figures(cpus, cpu=0.01, rate=50, half=0.1, worst=0.2, calls=1)
+
+
+def test_ratios_are_of_figures_of_the_same_round() -> None:
+    # A machine that is half as fast from the second round on, and stood still once.
+    assert times(costing(4, 8, 8, 8), costing(1, 2, 2, 90)) == 4
 
 
 def test_goals_say_what_is_reached(page: Path) -> None:
