@@ -42,6 +42,8 @@ from bench.workloads import Workload, requests, workloads
 
 RESULTS = Path(__file__).parent / "OVERLOAD.md"
 GOAL = 0.8  # of the peak
+BUSY = 0.9  # of its core, which the service has to have had in a round that counts
+TRIES = 4  # for each round
 CALLERS = 16
 WARM_UP = 2.0  # seconds
 SETTLING = 2.0  # seconds of overload that do not count
@@ -135,15 +137,18 @@ async def flood(
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """`rate`: answers a second; `cost`: processor seconds of the service, an answer."""
+    """`rate`: answers a second; `cost`: processor seconds of the service, an answer; `busy`: the
+    part of its core that it had."""
 
     rate: float
     cost: float
+    busy: float
     times: Sequence[float]
 
     @classmethod
     def of(cls, done: Round, used: float) -> Peak:
-        return cls(len(done.times) / done.took, used / len(done.times), done.times)
+        answers = len(done.times)
+        return cls(answers / done.took, used / answers, used / done.took, done.times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +178,26 @@ class Found:
     def share(self) -> float:
         return self.overload.rate / self.peak.rate
 
+    @property
+    def counts(self) -> bool:
+        """Whether nothing but the service was short: all was sent, and it had its core."""
+        return not self.overload.found.unsent and min(self.peak.busy, self.overload.busy) >= BUSY
+
+    @property
+    def kept(self) -> float:
+        """Of the peak by the clock, or of processor time, whichever is less: what else the machine
+        does in one of the two alone is in the first, and not in the second."""
+        return min(self.share, self.overload.useful)
+
 
 async def measure(
     workload: Workload, service: Contender, seconds: float, rounds: int, times: float
 ) -> Found:
     bodies = requests(workload, "/graphql")
-    await drive(service.port, bodies, CALLERS, WARM_UP)
+    with suppress(Refusal):
+        await drive(service.port, bodies, CALLERS, WARM_UP)
     found: list[Found] = []
-    for _ in range(2 * rounds):
+    for _ in range(TRIES * rounds):
         before = service.cpu()
         try:
             done = await drive(service.port, bodies, CALLERS, seconds)
@@ -191,11 +208,11 @@ async def measure(
             continue
         finally:
             await asyncio.sleep(CALM)
-        if not over.found.unsent:  # or the load was less than it should be
-            found.append(Found(workload, peak, over))
+        if (one := Found(workload, peak, over)).counts:
+            found.append(one)
         if len(found) == rounds:
-            return sorted(found, key=lambda one: one.share)[rounds // 2]
-    raise SystemExit("the machine does too much else to send what should be sent")
+            return sorted(found, key=lambda one: one.kept)[rounds // 2]
+    raise SystemExit("the machine does too much else to measure the service alone")
 
 
 async def overload(
@@ -225,7 +242,7 @@ async def overload(
 
 def line(one: Found) -> str:
     peak, over = one.peak, one.overload
-    sign = "✓" if one.share >= GOAL else "✗"
+    sign = "✓" if one.kept >= GOAL else "✗"
     return (
         f"| {one.workload.key}: {one.workload.title} | {peak.rate:,.0f} | {over.offered:,.0f} "
         f"| {over.rate:,.0f} | {one.share:.0%} {sign} | {_ms(peak.times)} "
@@ -244,8 +261,9 @@ def page(measured: Sequence[Found], seconds: float, rounds: int, times: float) -
         f"of {seconds:g} seconds, one\nafter the other. The service has a core for itself, the "
         "load and a stub DynamoDB\nthe other; *busy* is what it had of it, and *useful* what of "
         "that went into answers, if these cost what\nthey cost at the peak; the rest is "
-        "refusals'. Times are from when a request was due. The goal is "
-        f"{GOAL:.0%}\nof the peak.\n"
+        f"refusals'. Rounds in which it had less than {BUSY:.0%} of its core do not\ncount. Times "
+        f"are from when a request was due. The goal is {GOAL:.0%}, of the peak and of its "
+        "processor\ntime.\n"
     )
     yield (
         "| workload | peak/s | come/s | answered/s | of the peak | at the peak, p50/p99 ms "
@@ -296,5 +314,5 @@ if __name__ == "__main__":
         told = "\n".join(page(measured, given.seconds, given.rounds, given.times))
         RESULTS.write_text(f"{told}\n", encoding="utf-8")
         print(f"wrote {RESULTS}")
-    if any(one.share < GOAL for one in measured):
+    if any(one.kept < GOAL for one in measured):
         raise SystemExit(f"the goal is {GOAL:.0%} of the peak")

@@ -231,7 +231,8 @@ class Door:
 
         `headers` have their names in lower case.
         """
-        if target.partition(b"?")[0] != self.path or method not in _METHODS:
+        is_path = target == self.path or target.partition(b"?")[0] == self.path
+        if not is_path or method not in _METHODS:
             return None
         if self.admission.let_in():
             return None
@@ -241,5 +242,5 @@ class Door:
                 return None
             if name == b"x-request-id":
                 given = value.decode("latin-1")
-        request_id = request_id_of(given, self.request_id)
+        request_id = request_id_of(given, self.request_id) if given else self.request_id()
         return b"%b%b\r\n\r\n%b" % (_HEAD, request_id.encode(), _BODY)

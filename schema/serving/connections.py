@@ -96,8 +96,16 @@ class HttpConnection(Impatient, HttpToolsProtocol):
         self._stop_arriving()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused or self._dismiss(data):
+        if self._refused:
             return
+        # Written out, for past capacity this is most of what is done.
+        door = self._door
+        if door and self._between and self.cycle is None and door.is_shut():
+            whole = whole_request(data)
+            answer = whole and door.turn_away(*whole)
+            if answer:
+                self._dismiss(answer)
+                return
         self._turned_away = False
         super().data_received(data)
         if self._turned_away:
@@ -143,14 +151,8 @@ class HttpConnection(Impatient, HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _dismiss(self, data: bytes) -> bool:
-        """Whether that was a request that is turned away, and nothing but it."""
-        if not (self._door and self._between and self._door.is_shut() and self._is_next()):
-            return False
-        whole = whole_request(data)
-        answer = whole and self._door.turn_away(*whole)
-        if not answer:
-            return False
+    def _dismiss(self, answer: bytes) -> None:
+        """Answers a request that came by itself, and in one piece."""
         self.transport.write(answer)
         self.server_state.total_requests += 1
         self._dismissed = self.loop.time()
@@ -158,7 +160,6 @@ class HttpConnection(Impatient, HttpToolsProtocol):
             self._stop_arriving()
         if self.timeout_keep_alive_task is None:
             self._keep_alive(self.timeout_keep_alive)
-        return True
 
     def pause_writing(self) -> None:
         super().pause_writing()
