@@ -50,7 +50,7 @@ def test_what_others_take_is_not_there_for_workers() -> None:
 def test_an_overload_page_says_what_is_left_of_the_peak(answered: float, said: str) -> None:
     flood = Flood(times=[0.05, 0.09, 0.12], refused=[0.001, 0.002])
     over = Overload(3_000, answered, 0.00003, 0.87, 0.99, flood)
-    found = Found(QUERY, Peak(1_000, 0.0005, [0.01, 0.02]), over)
+    found = Found(QUERY, Peak(1_000, 0.0005, 1.0, [0.01, 0.02]), over)
 
     line = last_line(overload.page([found], 4, 5, 3))
 
@@ -60,4 +60,21 @@ def test_an_overload_page_says_what_is_left_of_the_peak(answered: float, said: s
 def test_a_peak_is_told_by_its_answers_and_what_they_cost() -> None:
     peak = Peak.of(Round([0.1] * 200, took=4), used=2.0)
 
-    assert (peak.rate, peak.cost) == (50, 0.01)
+    assert (peak.rate, peak.cost, peak.busy) == (50, 0.01, 0.5)
+
+
+def flooded(peak_busy: float, busy: float, unsent: int = 0, useful: float = 0.87) -> Found:
+    over = Overload(3_000, 850, 0.00003, useful, busy, Flood(times=[0.05], unsent=unsent))
+    return Found(QUERY, Peak(1_000, 0.0005, peak_busy, [0.01]), over)
+
+
+def test_a_round_counts_only_where_the_service_had_its_core_and_all_was_sent() -> None:
+    assert flooded(0.95, 0.99).counts
+    assert not flooded(0.95, 0.5).counts
+    assert not flooded(0.5, 0.99).counts
+    assert not flooded(0.95, 0.99, unsent=1).counts
+
+
+def test_what_is_left_of_a_peak_is_the_less_of_rate_and_processor_time() -> None:
+    assert flooded(1, 1).kept == 0.85
+    assert flooded(1, 1, useful=0.7).kept == 0.7
