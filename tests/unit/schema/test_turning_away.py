@@ -125,6 +125,7 @@ async def test_who_is_turned_away_may_come_again_on_the_same_connection() -> Non
 
     assert shop.seen[0] == (b"POST", b"/graphql", [])  # all that has to be known
     assert shop.seen[3] == (b"POST", b"/graphql", [(b"host", b"shop"), (b"content-length", b"5")])
+    assert shop.seen[4] == shop.seen[0]  # nothing is kept of what was answered
 
 
 @pytest.mark.parametrize("cut", [5, 40, len(POST) - 1])
