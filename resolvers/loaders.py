@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import NamedTuple, Self, TypeVar, cast
 
-from aiodataloader import DataLoader, Loader, dispatch_queue_batch
+from aiodataloader import DataLoader, Loader, failed_dispatch
 
 from datasources.cache import Cached
 from datasources.errors import StoreError
@@ -92,8 +92,22 @@ class SharingLoader(DataLoader[K, V]):
 
     def _dispatch(self) -> None:
         queue, self._queue = self._queue, []
-        ended = asyncio.ensure_future(dispatch_queue_batch(self, queue))
+        ended = self.loop.create_task(self._load_queue(queue))
         ended.add_done_callback(partial(self._end, queue, self._batch))
+
+    async def _load_queue(self, queue: list[Loader]) -> None:
+        """As the library has it, but for what types say as well."""
+        try:
+            values = await self.batch_load_fn([key for key, _ in queue])
+            for (_, future), value in zip(queue, values, strict=True):
+                if future.done():
+                    continue
+                if isinstance(value, Exception):
+                    future.set_exception(value)
+                else:
+                    future.set_result(value)
+        except Exception as error:
+            failed_dispatch(self, queue, error)
 
     def _end(
         self, queue: list[Loader], batch: asyncio.Future[None], ended: asyncio.Future[None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Principal:
     expires_at: float | None
 
     @classmethod
+    @lru_cache(maxsize=64)
     def anonymous(cls, tenant: str) -> Principal:
         """A caller without a token."""
         return cls(user_id=None, tenant=tenant, is_staff=False, expires_at=None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -94,9 +93,13 @@ class _Headers(Headers):
 
 
 class _Request(Request):
-    @cached_property
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, receive)
+        self._indexed = _Headers(scope)
+
+    @property
     def headers(self) -> Headers:
-        return _Headers(self.scope)
+        return self._indexed
 
 
 @dataclass(frozen=True, slots=True)

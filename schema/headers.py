@@ -60,6 +60,12 @@ class Answer(Response):
         for name, value in (headers or {}).items():
             self.raw_headers.append((name.encode("latin-1"), value.encode("latin-1")))
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it in one piece where the server can (`schema.serving.sending`)."""
+        whole = getattr(send, "whole", None)
+        if whole is None or not whole(self.status_code, self.raw_headers, self.body):
+            await super().__call__(scope, receive, send)
+
 
 def answering(media: str) -> list[Raw]:
     """The headers of an answer to a request of GraphQL."""

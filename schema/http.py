@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import orjson
 from graphql import GraphQLError, OperationType
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from datasources.errors import ServiceUnavailable
@@ -191,15 +191,19 @@ class GraphQLEndpoint:
         return _checked(_parsed("The body", partial(read_json, body)))
 
     async def _body(self, request: Request) -> bytes:
-        body = bytearray()
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > self.largest_body:
-                    raise BadRequest(413, f"The body may have {self.largest_body} bytes.")
-        except ClientDisconnect:
-            raise BadRequest(400, "The body broke off.") from None
-        return bytes(body)
+        parts: list[bytes] = []
+        left = self.largest_body
+        more = True
+        while more:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest(400, "The body broke off.")
+            parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+            left -= len(parts[-1])
+            if left < 0:
+                raise BadRequest(413, f"The body may have {self.largest_body} bytes.")
+        return b"".join(parts)
 
     def _count(self, *codes: str) -> None:
         if watcher := watcher_of(self.executor):

@@ -231,7 +231,10 @@ class MemoryJournal:
             yield missed[start : start + _PAGE]
 
     def _log(self, tenant: str) -> _Log:
-        return self._logs.setdefault(tenant, _Log(self._begin, self._begin))
+        log = self._logs.get(tenant)
+        if log is None:
+            log = self._logs[tenant] = _Log(self._begin, self._begin)
+        return log
 
     def _next(self, tail: Position) -> Position:
         milliseconds = self._milliseconds()

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 from asyncio import BaseTransport, TimerHandle, Transport
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from schema.headers import JSON, answering, error_body, request_id_of
 from schema.serving import transports
+from schema.serving.sending import Sending
 from schema.serving.transports import ClosingTransport, Impatient
 from schema.serving.whole import whole_request
 
@@ -131,6 +133,12 @@ class HttpConnection(Impatient, HttpToolsProtocol):
         if self.cycle and self.cycle.scope is self.scope:
             # What comes behind a body would be taken for its head, RFC 9110, section 6.5.1.
             self.headers = []
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        def answer(scope: Scope, receive: Receive, _: Send) -> Awaitable[None]:
+            return cast("ASGIApp", app)(scope, receive, Sending(cycle))
+
+        super()._start_asgi_task(cycle, cast("Any", answer))
 
     def on_body(self, body: bytes) -> None:
         if self._answer is None:

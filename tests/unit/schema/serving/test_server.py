@@ -20,13 +20,13 @@ import httpx
 import orjson
 import pytest
 import uvloop
-from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
+from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.server import ServerProtocol
 
 from datasources.errors import ConfigurationError
+from schema.app import build_app
 from schema.http import GraphQLEndpoint
 from schema.live.sockets import SocketEndpoint
 from schema.live.sse import EventStreams
@@ -37,6 +37,7 @@ from schema.serving.server import address, is_loopback, listen, serve_app
 from schema.serving.socket_connections import SocketConnection
 from tests.support.sockets import ADD, PATIENCE, TICKS, Results, World, executor, within
 
+OTHER = "https://other.example"  # whose pages may ask
 REQUEST_ID = "made-for-what-is-none"
 SHORT = 0.2  # seconds
 LARGEST = 4_096
@@ -108,6 +109,10 @@ class Served:
             yield client
 
 
+async def ready() -> None:
+    return None
+
+
 @asynccontextmanager
 async def served(
     world: World, drain: Callable[[], Awaitable[None]] | None = None
@@ -122,11 +127,14 @@ async def served(
         request_id=lambda: "made-here",
         streams=streams,
     )
-    app = Starlette(
-        routes=[
-            Route("/graphql", endpoint.handle, methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", sockets),
-        ]
+    app = build_app(
+        endpoint,
+        sockets,
+        explorer=None,
+        outbox=None,
+        readiness=ready,
+        registry=CollectorRegistry(),
+        allowed_origins=[OTHER],
     )
     listener = listen("127.0.0.1", 0)
 
