@@ -81,22 +81,23 @@ class SharingLoader(DataLoader[K, V]):
         return found
 
     def do_resolve_reject(self, key: K, future: asyncio.Future[V]) -> None:
-        """Queues a key; the first of a batch has it dispatched, as late as the library does, so
-        that what runs now can still ask, but without a task for that."""
+        """Queues a key. The first of a batch has it read by a task, two turns of the event loop
+        from now as the library does it, so that what runs now can still ask."""
         if not self._queue:
             self._batch = self.loop.create_future()
-            self.loop.call_soon(self.loop.call_soon, self._dispatch)
+            self.loop.call_soon(self._begin)
         self._queue.append(Loader(key, future))
         if isinstance(future, SharedFuture):
             future.batch = self._batch
 
-    def _dispatch(self) -> None:
-        queue, self._queue = self._queue, []
-        ended = self.loop.create_task(self._load_queue(queue))
-        ended.add_done_callback(partial(self._end, queue, self._batch))
+    def _begin(self) -> None:
+        queue, batch = self._queue, self._batch
+        ended = self.loop.create_task(self._load_queue(queue, batch))
+        ended.add_done_callback(partial(self._end, queue, batch))
 
-    async def _load_queue(self, queue: list[Loader]) -> None:
+    async def _load_queue(self, queue: list[Loader], batch: asyncio.Future[None]) -> None:
         """As the library has it, but for what types say as well."""
+        self._queue = []
         try:
             values = await self.batch_load_fn([key for key, _ in queue])
             for (_, future), value in zip(queue, values, strict=True):
@@ -108,14 +109,19 @@ class SharingLoader(DataLoader[K, V]):
                     future.set_result(value)
         except Exception as error:
             failed_dispatch(self, queue, error)
+        batch.set_result(None)  # at once, for whoever waits for all of it
 
     def _end(
         self, queue: list[Loader], batch: asyncio.Future[None], ended: asyncio.Future[None]
     ) -> None:
-        if ended.cancelled():  # by the end of the event loop, which waits for who waits here
-            for key, future in queue:
-                self.clear(key)
-                asyncio.Future.cancel(future)
+        if not ended.cancelled():
+            return
+        # By the end of the event loop, which waits for who waits here.
+        if self._queue is queue:
+            self._queue = []
+        for key, future in queue:
+            self.clear(key)
+            asyncio.Future.cancel(future)
         batch.set_result(None)
 
     def prime_all(self, pairs: Iterable[tuple[K, V]]) -> None:

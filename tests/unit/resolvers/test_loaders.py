@@ -164,6 +164,28 @@ async def test_a_batch_that_is_cancelled_leaves_nobody_waiting() -> None:
     assert await found.user("user-1") == items.user(1)
 
 
+async def test_a_batch_that_is_cancelled_before_it_began_leaves_nobody_waiting() -> None:
+    store = with_users(2)
+    found = loaders(store)
+
+    async def user(number: int) -> object:
+        return await found.user(f"user-{number}")
+
+    before = asyncio.all_tasks()
+    waiting = [asyncio.create_task(user(number)) for number in range(2)]
+    while not (batches := asyncio.all_tasks() - before - {*waiting}):
+        await asyncio.sleep(0)
+    for task in batches:
+        task.cancel()
+
+    done, _ = await asyncio.wait(waiting, timeout=5)
+    assert done == {*waiting}
+    assert all(task.cancelled() for task in waiting)
+    assert keys_asked(store) == []
+    assert await found.user("user-1") == items.user(1)
+    assert keys_asked(store) == [1]
+
+
 async def test_a_page_outlives_who_asked_for_it_as_well() -> None:
     store = shop_of(products.row(KEYS, items.product(0)))
     store.may_answer.clear()  # holds back the products behind the keys of the index
