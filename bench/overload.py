@@ -19,6 +19,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,8 +38,8 @@ from bench.contenders import (
 from bench.load import Caller, Refusal, Round, drive
 from bench.report import about
 from bench.service import HOST
-from bench.shelf import stock
-from bench.workloads import Workload, requests, workloads
+from bench.shelf import Shelf, stock
+from bench.workloads import requests, workloads
 
 RESULTS = Path(__file__).parent / "OVERLOAD.md"
 GOAL = 0.8  # of the peak
@@ -50,6 +51,24 @@ SETTLING = 2.0  # seconds of overload that do not count
 CALM = 4.0  # seconds until the service has forgotten it
 CONNECTIONS = 1_000
 ANSWERED, REFUSED = 200, 503
+PATH = "/graphql"
+ALL = "abcdm"
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What is asked, without end."""
+
+    key: str
+    title: str
+    bodies: Iterator[bytes]
+
+
+def traffic(shelf: Shelf) -> list[Traffic]:
+    """Each workload by itself, and all of them, as a shop is asked."""
+    alone = [Traffic(one.key, one.title, requests(one, PATH)) for one in workloads(shelf)]
+    each = [requests(one, PATH) for one in workloads(shelf)]
+    return [*alone, Traffic("m", "these four in turn", chain.from_iterable(zip(*each)))]  # noqa: B905
 
 
 @dataclass
@@ -170,7 +189,7 @@ class Found:
     """A round: its peak, and what was left of that when more came. Of several the median counts,
     for what else the machine does may take from either."""
 
-    workload: Workload
+    traffic: Traffic
     peak: Peak
     overload: Overload
 
@@ -191,9 +210,9 @@ class Found:
 
 
 async def measure(
-    workload: Workload, service: Contender, seconds: float, rounds: int, times: float
+    traffic: Traffic, service: Contender, seconds: float, rounds: int, times: float
 ) -> Found:
-    bodies = requests(workload, "/graphql")
+    bodies = traffic.bodies
     with suppress(Refusal):
         await drive(service.port, bodies, CALLERS, WARM_UP)
     found: list[Found] = []
@@ -208,7 +227,7 @@ async def measure(
             continue
         finally:
             await asyncio.sleep(CALM)
-        if (one := Found(workload, peak, over)).counts:
+        if (one := Found(traffic, peak, over)).counts:
             found.append(one)
         if len(found) == rounds:
             return sorted(found, key=lambda one: one.kept)[rounds // 2]
@@ -244,7 +263,7 @@ def line(one: Found) -> str:
     peak, over = one.peak, one.overload
     sign = "✓" if one.kept >= GOAL else "✗"
     return (
-        f"| {one.workload.key}: {one.workload.title} | {peak.rate:,.0f} | {over.offered:,.0f} "
+        f"| {one.traffic.key}: {one.traffic.title} | {peak.rate:,.0f} | {over.offered:,.0f} "
         f"| {over.rate:,.0f} | {one.share:.0%} {sign} | {_ms(peak.times)} "
         f"| {_ms(over.found.times)} | {_ms(over.found.refused)} | {peak.cost * 1e6:,.0f} "
         f"| {over.refusal * 1e6:,.0f} | {over.useful:.0%} | {over.busy:.0%} |"
@@ -294,9 +313,9 @@ async def main(seconds: float, rounds: int, times: float, keys: str) -> list[Fou
             async with running(command, environment, cores.server) as process:
                 await until_open(process, port)
                 service = Contender(process.pid, port, "", OURS)
-                for workload in workloads(stock()):
-                    if workload.key in keys:
-                        found = await measure(workload, service, seconds, rounds, times)
+                for each in traffic(stock()):
+                    if each.key in keys:
+                        found = await measure(each, service, seconds, rounds, times)
                         print(line(found), flush=True)
                         measured.append(found)
     return measured
@@ -307,10 +326,12 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=4.0, help="of each round")
     parser.add_argument("--rounds", type=int, default=5, help="at the peak, and above it")
     parser.add_argument("--times", type=float, default=3.0, help="the peak")
-    parser.add_argument("--workloads", default="abcd", help="by their letters")
+    parser.add_argument(
+        "--workloads", default=ALL, help="by their letters, m for all of them in turn"
+    )
     given = parser.parse_args()
     measured = uvloop.run(main(given.seconds, given.rounds, given.times, given.workloads))
-    if len(measured) == len(workloads(stock())):
+    if set(given.workloads) == set(ALL):
         told = "\n".join(page(measured, given.seconds, given.rounds, given.times))
         RESULTS.write_text(f"{told}\n", encoding="utf-8")
         print(f"wrote {RESULTS}")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 import pytest
 
 from bench import overload, store, workers
 from bench.load import Round
-from bench.overload import Flood, Found, Overload, Peak
+from bench.overload import Flood, Found, Overload, Peak, Traffic
+from bench.shelf import stock
 from bench.store import LARGE, SMALL, Cost
 from bench.workers import Figures
 from bench.workloads import Workload
 
 QUERY = Workload("c", "a list", "{ products }", {}, False, 8, (8, 2.5, 2.5))
+PAGES = Traffic("c", "a list", iter(()))
 
 
 def last_line(lines: Iterable[str]) -> str:
@@ -50,7 +53,7 @@ def test_what_others_take_is_not_there_for_workers() -> None:
 def test_an_overload_page_says_what_is_left_of_the_peak(answered: float, said: str) -> None:
     flood = Flood(times=[0.05, 0.09, 0.12], refused=[0.001, 0.002])
     over = Overload(3_000, answered, 0.00003, 0.87, 0.99, flood)
-    found = Found(QUERY, Peak(1_000, 0.0005, 1.0, [0.01, 0.02]), over)
+    found = Found(PAGES, Peak(1_000, 0.0005, 1.0, [0.01, 0.02]), over)
 
     line = last_line(overload.page([found], 4, 5, 3))
 
@@ -65,7 +68,17 @@ def test_a_peak_is_told_by_its_answers_and_what_they_cost() -> None:
 
 def flooded(peak_busy: float, busy: float, unsent: int = 0, useful: float = 0.87) -> Found:
     over = Overload(3_000, 850, 0.00003, useful, busy, Flood(times=[0.05], unsent=unsent))
-    return Found(QUERY, Peak(1_000, 0.0005, peak_busy, [0.01]), over)
+    return Found(PAGES, Peak(1_000, 0.0005, peak_busy, [0.01]), over)
+
+
+def test_what_a_shop_is_asked_is_each_workload_in_turn() -> None:
+    *alone, mixed = overload.traffic(stock())
+    eight = list(islice(mixed.bodies, 8))
+
+    assert "".join(one.key for one in (*alone, mixed)) == overload.ALL
+    assert eight[:3] == eight[4:7] == [next(one.bodies) for one in alone[:3]]
+    assert all(b"placeOrder" in body for body in (eight[3], eight[7]))
+    assert eight[3] != eight[7]
 
 
 def test_a_round_counts_only_where_the_service_had_its_core_and_all_was_sent() -> None:
