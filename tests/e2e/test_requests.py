@@ -74,6 +74,7 @@ def code(response: httpx.Response) -> str:
         b'{"query": "{ __typename }", "variables": {"n": ' + b"9" * 5_000 + b"}}",
         b'{"query": "{ __typename }", "query": "{ viewer { id } }"}',
         b'{"query": "{ __typename }\x00"}',
+        b'{"query": "{ __typename }\\u0000"}',
         b"\x00",
         b"",
     ],
