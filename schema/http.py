@@ -298,6 +298,8 @@ def _checked(given: object) -> Parameters:
     named = document_id or "persistedQuery" in (extensions or ())
     if not isinstance(query, str | None) or not (query or named):
         raise BadRequest(400, "query: should be the document, as text.")
+    if query and "\0" in query:  # which some take for its end
+        raise BadRequest(400, "query: should have no null character (U+0000).")
     return Parameters(
         query, name or None, given.get("variables") or {}, document_id or None, extensions or {}
     )

@@ -173,8 +173,10 @@ async def test_a_batch_that_is_cancelled_before_it_began_leaves_nobody_waiting()
 
     before = asyncio.all_tasks()
     waiting = [asyncio.create_task(user(number)) for number in range(2)]
-    while not (batches := asyncio.all_tasks() - before - {*waiting}):
+    for _ in range(10):
         await asyncio.sleep(0)
+        if batches := asyncio.all_tasks() - before - {*waiting}:
+            break
     for task in batches:
         task.cancel()
 

@@ -1,4 +1,4 @@
-"""What a request says is said once, and ends where it ends."""
+"""What a request says is said once."""
 
 from __future__ import annotations
 
@@ -57,29 +57,7 @@ def test_what_is_no_json_is_refused(text: bytes) -> None:
         read_json(text)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b'{"query": "{ a }\\u0000"}',
-        b'{"variables": {"name": ["a\\u0000b"]}}',
-        b'{"a\\u0000b": 1}',
-        b'{"query": "\\\\\\u0000"}',
-        '{"name": "\\u0000"}',
-    ],
-)
-def test_a_null_character_is_refused(text: bytes | str) -> None:
-    with pytest.raises(NotReadable, match="null"):
-        read_json(text)
-
-
-def test_what_only_looks_like_a_null_character_is_read() -> None:
-    assert read_json(b'{"name": "\\\\u0000"}') == {"name": "\\u0000"}
-    assert read_json(b'{"name": "\\\\\\\\u0000 \\u0001"}') == {"name": "\\\\u0000 \x01"}
-
-
 def test_the_parameters_of_a_url_are_given_once() -> None:
     assert once([("query", "a"), ("variables", "{}")]) == {"query": "a", "variables": "{}"}
     with pytest.raises(NotReadable, match="once"):
         once([("query", "a"), ("query", "a")])
-    with pytest.raises(NotReadable, match="null"):
-        once([("query", "a\0")])

@@ -148,6 +148,7 @@ FIVE_THOUSAND = b"1" * 5_000
         ),
         pytest.param(b'{"query": "{ hello }\x00"}', id="null byte in a string"),
         pytest.param(b"\x00" * 10, id="null bytes"),
+        b'{"query": "{ hello }\\u0000"}',
         b'{"query": "{ hello }", "variables": {"x": NaN}}',
         b'{"query": "{ hello(name: \\"\\ud800\\") }"}',
         b'{"query": null}',
