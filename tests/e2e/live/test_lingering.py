@@ -23,6 +23,8 @@ def is_refused(service: Service) -> bool:
         service.get("/healthz")
     except httpx.ConnectError:
         return True
+    except (httpx.ReadError, httpx.RemoteProtocolError):
+        return False  # it was let in at the very end, and nothing of it was read any more
     return False
 
 
