@@ -6,6 +6,10 @@ bear, by additive increase and multiplicative decrease, the rule of TCP and of N
 concurrency-limits: fewer while the loop lags, more while all are taken and it does not. Who finds
 none free waits in turn; who could not be served in time is refused at once, for an answer of 503
 must cost next to nothing where two of three get it ("Fail at Scale", B. Maurer, ACM Queue 13/8).
+
+Those who wait get their places together, when half are free. A dozen that take each of their
+steps one after the other find in the processor's caches what that step needs; let in one by one
+they would each be at another step, and cost a third more (docs/holding.md).
 """
 
 from __future__ import annotations
@@ -34,6 +38,8 @@ _RISE = 0.1  # of the places, and one at least
 _SMOOTH = 0.25  # what a look counts for in the rate
 _CLOCK = 0.001  # seconds that a timer may be early by
 _IN_USE = 0.5  # of the places: with fewer taken, their number changes nothing
+# Of the places, gathered for those who wait, and for so many seconds at most.
+_GATHERED, GATHERED_IN = 0.5, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class Places:
     first: int = 128
     least: int = 16
     most: int = 1_024
-    lag: float = 0.005
+    lag: float = 0.0015
     patience: float = 0.1
 
 
@@ -63,6 +69,7 @@ class Admission:
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._gathering: asyncio.TimerHandle | None = None
         self._most_running = 0  # since the last look at the loop
         self._done = 0  # likewise
         self._lags: deque[float] = deque()
@@ -80,8 +87,7 @@ class Admission:
 
     def is_full(self) -> bool:
         """Whether who comes now is refused at once."""
-        here = self.running + len(self._waiting) + self._let_in
-        return here >= self.limit + self._may_wait
+        return self._let_in >= self._room()
 
     def let_in(self) -> bool:
         """Whether a request that has come may go on; before long it is to `enter`, or to fail."""
@@ -89,10 +95,9 @@ class Admission:
             self.refused += 1
             return False
         # What comes off the wire together is not there yet, and would all be let in.
-        if self.running >= self.limit:
-            if not self._let_in:
-                asyncio.get_running_loop().call_soon(self._forget)
-            self._let_in += 1
+        if not self._let_in:
+            asyncio.get_running_loop().call_soon(self._forget)
+        self._let_in += 1
         return True
 
     async def enter(self) -> bool:
@@ -100,7 +105,7 @@ class Admission:
         if self.running < self.limit and not self._waiting:
             self._take()
             return True
-        if len(self._waiting) < self._may_wait and await self._wait():
+        if self._room() > 0 and await self._wait():
             return True
         self.refused += 1
         return False
@@ -108,7 +113,12 @@ class Admission:
     def leave(self) -> None:
         self.running -= 1
         self._done += 1
-        self._hand_on()
+        if not self._waiting:
+            return
+        if self.running <= (1 - _GATHERED) * self.limit:
+            self._hand_on()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHERED_IN, self._hand_on)
 
     async def watch(self) -> None:
         """Looks after the loop, until cancelled."""
@@ -152,6 +162,10 @@ class Admission:
             spanned -= _TICK + lags.popleft()
         return min(lags) if spanned >= _INTERVAL and len(lags) >= _LOOKS else 0.0
 
+    def _room(self) -> float:
+        """For so many more, with those who may wait."""
+        return self.limit + self._may_wait - self.running - len(self._waiting)
+
     def _forget(self) -> None:
         self._let_in = 0
 
@@ -188,6 +202,9 @@ class Admission:
         self._timer = loop.call_at(waiting[0].until, self._give_up) if waiting else None
 
     def _hand_on(self) -> None:
+        if self._gathering:
+            self._gathering.cancel()
+            self._gathering = None
         while self._waiting and self.running < self.limit:
             place = self._waiting.popleft().place
             if not place.done():

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from schema.guards.admission import Admission, Door, Places
+from schema.guards.admission import GATHERED_IN, Admission, Door, Places
 from tests.unit.datasources.test_breaker import Clock
 from tests.unit.streams.virtual import VirtualLoop
 
@@ -65,6 +65,49 @@ async def test_nobody_overtakes_who_waits() -> None:
     assert not late.done()
     found.leave()
     assert await late
+
+
+async def test_those_who_wait_get_places_together_when_half_are_free() -> None:
+    found = await taken(Places(first=8, least=8, patience=60))
+    waiting = await queued(found, 5)
+    for _ in range(3):
+        found.leave()
+    assert found.running == 5
+    found.leave()
+
+    assert found.running == 8
+    await asyncio.sleep(0)
+    assert [each.done() for each in waiting] == [True] * 4 + [False]
+
+
+def test_they_do_not_wait_for_many_places_for_long() -> None:
+    async def run() -> None:
+        found = await taken(Places(first=8, least=8, patience=60))
+        waiting = await queued(found, 3)
+        found.leave()
+        await asyncio.sleep(0.6 * GATHERED_IN)
+        found.leave()
+        await asyncio.sleep(0.3 * GATHERED_IN)
+        assert not any(each.done() for each in waiting)
+        await asyncio.sleep(0.2 * GATHERED_IN)
+
+        assert [each.done() for each in waiting] == [True, True, False]
+        assert found.running == 8
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
+async def test_while_places_are_gathered_as_many_may_come_as_there_is_room_for() -> None:
+    found = await taken(Places(first=4, least=4, patience=60))
+    await queued(found, 4)
+    assert found.is_full()
+    found.leave()
+    assert not found.is_full()
+    *_, last = await queued(found, 2)
+
+    assert (found.running, found.waiting, found.refused) == (3, 5, 1)
+    assert not await last
 
 
 async def test_who_has_waited_long_enough_is_refused() -> None:
@@ -309,6 +352,12 @@ async def test_those_who_come_together_are_counted_before_they_enter() -> None:
     assert door(found).turn_away(*POST) is None
 
 
+async def test_nor_are_more_let_in_while_all_places_are_free() -> None:
+    found = admission()
+
+    assert sum(door(found).turn_away(*POST) is None for _ in range(20)) == 4
+
+
 # --- whatever happens ------------------------------------------------------------------------
 
 
@@ -317,15 +366,14 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
+        self.runner = asyncio.Runner(loop_factory=VirtualLoop)
         self.found = admission()
         self.coming: list[asyncio.Task[bool]] = []
         self.inside = 0
 
     def turn(self) -> None:
         async def pass_by() -> None:
-            for _ in range(3):
-                await asyncio.sleep(0)
+            await asyncio.sleep(2 * GATHERED_IN)
 
         self.runner.run(pass_by())
         for task in [task for task in self.coming if task.done()]:
