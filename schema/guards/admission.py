@@ -9,7 +9,7 @@ must cost next to nothing where two of three get it ("Fail at Scale", B. Maurer,
 
 Those who wait get their places together, when half are free. A dozen that take each of their
 steps one after the other find in the processor's caches what that step needs; let in one by one
-they would each be at another step, and cost a third more (docs/holding.md).
+they would each be at another step, and cost more (docs/holding.md).
 """
 
 from __future__ import annotations
