@@ -98,6 +98,24 @@ def test_they_do_not_wait_for_many_places_for_long() -> None:
         runner.run(run())
 
 
+def test_after_places_were_handed_on_others_are_gathered_anew() -> None:
+    async def run() -> None:
+        found = await taken(Places(first=8, least=8, patience=60))
+        waiting = await queued(found, 6)
+        found.leave()
+        await asyncio.sleep(0.6 * GATHERED_IN)
+        for _ in range(4):
+            found.leave()  # the fourth of all is half: the fifth is the first of the next
+        await asyncio.sleep(0.6 * GATHERED_IN)
+        assert sum(each.done() for each in waiting) == 4
+        await asyncio.sleep(0.6 * GATHERED_IN)
+
+        assert sum(each.done() for each in waiting) == 5
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(run())
+
+
 async def test_while_places_are_gathered_as_many_may_come_as_there_is_room_for() -> None:
     found = await taken(Places(first=4, least=4, patience=60))
     await queued(found, 4)
